@@ -1,0 +1,3 @@
+//! vzctl: arguments in, messages and exit code out.
+#![forbid(unsafe_code)]
+fn main() {}

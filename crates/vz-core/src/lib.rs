@@ -1,0 +1,2 @@
+//! The container and the node: everything that happens.
+#![forbid(unsafe_code)]
