@@ -1,0 +1,104 @@
+//! Namespaces: which there are, joining them, id maps, host name (namespaces(7), user_namespaces(7)).
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::unistd::Pid;
+
+bitflags::bitflags! {
+    /// Kinds of namespaces, with the kernel's `CLONE_NEW*` numbers.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Namespaces: i32 {
+        /// Mounts.
+        const MOUNT = libc::CLONE_NEWNS;
+        /// cgroup root.
+        const CGROUP = libc::CLONE_NEWCGROUP;
+        /// Host and domain name.
+        const UTS = libc::CLONE_NEWUTS;
+        /// System V IPC and POSIX message queues.
+        const IPC = libc::CLONE_NEWIPC;
+        /// User and group ids.
+        const USER = libc::CLONE_NEWUSER;
+        /// Process ids.
+        const PID = libc::CLONE_NEWPID;
+        /// Network.
+        const NET = libc::CLONE_NEWNET;
+    }
+}
+
+/// Joins namespaces of the process behind `pidfd` in one step (`setns(2)` with a pidfd, Linux 5.8).
+/// Joining a pid namespace concerns children made afterwards.
+///
+/// # Errors
+/// Those of `setns(2)`; `ESRCH` when the process is gone.
+pub fn join(pidfd: BorrowedFd<'_>, namespaces: Namespaces) -> io::Result<()> {
+    // SAFETY: setns takes a descriptor and flags; it touches no memory.
+    let result = unsafe { libc::setns(pidfd.as_raw_fd(), namespaces.bits()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Leaves the caller's namespaces of these kinds for new ones (`unshare(2)`).
+///
+/// # Errors
+/// Those of `unshare(2)`.
+pub fn unshare(namespaces: Namespaces) -> io::Result<()> {
+    // SAFETY: unshare takes flags only; it touches no memory.
+    let result = unsafe { libc::unshare(namespaces.bits()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Maps ids 0…`count`-1 of the user namespace of `pid` to `uid_base`… and `gid_base`… outside.
+/// To be called by root of the parent user namespace, once.
+///
+/// # Errors
+/// Those of writing `/proc/PID/uid_map` and `gid_map` (user_namespaces(7)).
+pub fn write_id_maps(pid: Pid, uid_base: u32, gid_base: u32, count: u32) -> io::Result<()> {
+    let write = |name: &str, base: u32| {
+        let mut file =
+            std::fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/{name}"))?;
+        io::Write::write_all(&mut file, format!("0 {base} {count}\n").as_bytes())
+    };
+    write("uid_map", uid_base)?;
+    write("gid_map", gid_base)
+}
+
+/// Becomes root of the user namespace the process is in: ids 0, no supplementary groups.
+///
+/// # Errors
+/// Those of `setgroups(2)`, `setresgid(2)`, `setresuid(2)`; `EINVAL` when id 0 is not mapped.
+pub fn become_root() -> io::Result<()> {
+    use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+    let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
+    setgroups(&[])?;
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
+    Ok(())
+}
+
+/// Sets the host name of the current UTS namespace (64 bytes at most).
+///
+/// # Errors
+/// Those of `sethostname(2)`.
+pub fn set_host_name(name: &OsStr) -> io::Result<()> {
+    nix::unistd::sethostname(name).map_err(Into::into)
+}
+
+/// Brings the loopback interface of the current network namespace up.
+///
+/// # Errors
+/// Those of `SIOCGIFFLAGS` and `SIOCSIFFLAGS` (netdevice(7)).
+pub fn bring_loopback_up() -> io::Result<()> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    // SAFETY: ifreq is plain data; all zeroes is valid, and the name "lo" with its NUL fits in it.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    // The flags need no reading first: a fresh loopback interface has none but these.
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads one ifreq that lives across the call.
+    let result =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,166 @@
+//! Process descriptors (pidfd_open(2)): a process that cannot be mistaken for a later one.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
+
+/// Opens a descriptor for the process with this id.
+///
+/// # Errors
+/// Those of `pidfd_open(2)`; `ESRCH` when there is none.
+pub fn open(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes numbers; the result is checked before it is owned.
+    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has made this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
+}
+
+/// Sends `signal` (0 only asks whether it may be sent).
+///
+/// # Errors
+/// Those of `pidfd_send_signal(2)`; `ESRCH` when the process is gone.
+pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: a null siginfo means "as kill(2) would"; no memory is passed.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Waits until the process has ended, `timeout` at most; says whether it has.
+///
+/// # Errors
+/// Those of `poll(2)`.
+pub fn wait_end(pidfd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
+    wait_ready(pidfd, PollFlags::POLLIN, timeout)
+}
+
+/// Waits until `descriptor` is ready for one of `events`, `timeout` at most; says whether it is.
+/// Interrupted waits go on.
+///
+/// # Errors
+/// Those of `poll(2)`.
+pub fn wait_ready(
+    descriptor: BorrowedFd<'_>,
+    events: PollFlags,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    let end = timeout.map(|timeout| Instant::now() + timeout);
+    loop {
+        let left = match end {
+            None => PollTimeout::NONE,
+            Some(end) => milliseconds_until(end),
+        };
+        match poll(&mut [PollFd::new(descriptor, events)], left) {
+            Ok(0) if left == PollTimeout::NONE => {}
+            Ok(0) if end.is_some_and(|end| Instant::now() >= end) => return Ok(false),
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Milliseconds left until `end`, rounded up so that a poll does not spin just before it.
+fn milliseconds_until(end: Instant) -> PollTimeout {
+    let left = end.saturating_duration_since(Instant::now());
+    let milliseconds = left.as_millis() + u128::from(left.subsec_nanos() % 1_000_000 != 0);
+    PollTimeout::try_from(milliseconds.min(i32::MAX as u128) as i32).unwrap_or(PollTimeout::MAX)
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By `exit(2)` with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// Reaps the caller's own child behind `pidfd`, waiting for its end (`waitid(2)` with `P_PIDFD`).
+///
+/// # Errors
+/// Those of `waitid(2)`; `ECHILD` when it is not a child of the caller.
+pub fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Ended> {
+    loop {
+        // SAFETY: siginfo_t is plain data for which all zeroes is a valid value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: waitid writes one siginfo_t, which lives across the call.
+        let result = unsafe {
+            libc::waitid(
+                libc::P_PIDFD,
+                pidfd.as_fd().as_raw_fd() as libc::id_t,
+                &raw mut info,
+                libc::WEXITED,
+            )
+        };
+        if result == 0 {
+            // SAFETY: after a successful waitid the child's status is in the union.
+            let status = unsafe { info.si_status() };
+            return Ok(match info.si_code {
+                libc::CLD_EXITED => Ended::Code(status),
+                _ => Ended::Signal(status),
+            });
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// The process's own copy of `descriptor` of the process behind `pidfd` (`pidfd_getfd(2)`).
+///
+/// # Errors
+/// Those of `pidfd_getfd(2)`.
+pub fn take_descriptor(pidfd: BorrowedFd<'_>, descriptor: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_getfd takes numbers; the result is checked before it is owned.
+    let copy = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), descriptor, 0) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has made this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy as i32) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clone::{Request, spawn};
+
+    #[test]
+    fn signal_wait_reap() {
+        let child = spawn(&Request::default(), || {
+            std::thread::sleep(Duration::from_secs(60));
+            0
+        })
+        .unwrap();
+        assert!(!wait_end(child.pidfd.as_fd(), Some(Duration::from_millis(5))).unwrap());
+        send_signal(child.pidfd.as_fd(), libc::SIGKILL).unwrap();
+        assert!(wait_end(child.pidfd.as_fd(), Some(Duration::from_secs(10))).unwrap());
+        assert_eq!(reap(child.pidfd.as_fd()).unwrap(), Ended::Signal(libc::SIGKILL));
+        assert!(reap(child.pidfd.as_fd()).is_err());
+    }
+
+    #[test]
+    fn exit_code() {
+        let child = spawn(&Request::default(), || 42).unwrap();
+        assert_eq!(reap(child.pidfd.as_fd()).unwrap(), Ended::Code(42));
+        assert_eq!(
+            send_signal(child.pidfd.as_fd(), 0).unwrap_err().raw_os_error(),
+            Some(libc::ESRCH)
+        );
+    }
+}

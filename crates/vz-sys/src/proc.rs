@@ -1,0 +1,107 @@
+//! What `/proc` tells of a process (proc_pid_stat(5), proc_pid_status(5)): only the fields used on
+//! hot paths, read with one open and one read.
+
+use std::io::{self, Read};
+
+use nix::unistd::Pid;
+
+/// When a process started, in clock ticks after boot (field 22 of `/proc/PID/stat`): with the pid
+/// it names one process for good, whatever becomes of the number later.
+///
+/// # Errors
+/// `ENOENT` or `ESRCH` when there is no such process; `InvalidData` for a line not understood.
+pub fn start_time(pid: Pid) -> io::Result<u64> {
+    let mut text = [0; 1024];
+    let length = std::fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut text)?;
+    parse_start_time(&text[..length])
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "start time not found"))
+}
+
+/// The name in parentheses may hold anything, parentheses and blanks too: count from its end.
+fn parse_start_time(stat: &[u8]) -> Option<u64> {
+    let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(&stat[end_of_name + 1..]).ok()?;
+    // The first field after the name is number 3.
+    rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
+}
+
+/// Says whether the process `pid` that started at `start` still runs (a zombie does not).
+pub fn is_running(pid: Pid, start: u64) -> bool {
+    let mut text = [0; 1024];
+    let Ok(mut file) = std::fs::File::open(format!("/proc/{pid}/stat")) else { return false };
+    let Ok(length) = file.read(&mut text) else { return false };
+    parse_start_time(&text[..length]) == Some(start) && !is_zombie(&text[..length])
+}
+
+fn is_zombie(stat: &[u8]) -> bool {
+    stat.iter()
+        .rposition(|byte| *byte == b')')
+        .and_then(|end_of_name| stat.get(end_of_name + 2))
+        .is_some_and(|state| matches!(state, b'Z' | b'X'))
+}
+
+/// The seconds since the epoch at which clock tick 0 was: what [`start_time`] counts from.
+///
+/// # Errors
+/// When `/proc/stat` cannot be read or has no `btime` line.
+pub fn boot_time() -> io::Result<u64> {
+    let text = std::fs::read_to_string("/proc/stat")?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no btime in /proc/stat"))
+}
+
+/// Clock ticks in a second (sysconf(3) `_SC_CLK_TCK`).
+pub fn ticks_per_second() -> u64 {
+    match nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK) {
+        Ok(Some(ticks)) if ticks > 0 => ticks as u64,
+        // Every architecture of today's Linux shows 100 to user space.
+        _ => 100,
+    }
+}
+
+/// The command line of a process, its words joined by blanks; empty for a kernel thread.
+///
+/// # Errors
+/// When `/proc/PID/cmdline` cannot be read.
+pub fn command_line(pid: Pid) -> io::Result<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline"))?;
+    let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>();
+    Ok(words.join(" ").trim_end().to_owned())
+}
+
+/// A process's ids in its pid namespaces, the reader's first, the innermost last (`NSpid`).
+///
+/// # Errors
+/// When `/proc/PID/status` cannot be read.
+pub fn namespace_pids(pid: Pid) -> io::Result<Vec<i32>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    Ok(text
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .map(|ids| ids.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect())
+        .unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_name() {
+        let line = b"7 (a) R 1 (b)) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
+        assert_eq!(parse_start_time(line), Some(4242));
+        assert!(!is_zombie(line));
+        assert!(is_zombie(b"7 (a)) Z 1"));
+        assert_eq!(parse_start_time(b"7 (a"), None);
+    }
+
+    #[test]
+    fn ourselves() {
+        let pid = Pid::this();
+        let start = start_time(pid).unwrap();
+        assert!(start > 0 && is_running(pid, start) && !is_running(pid, start + 1));
+        assert_eq!(namespace_pids(pid).unwrap()[0], pid.as_raw());
+        assert!(boot_time().unwrap() > 0);
+    }
+}

@@ -1,0 +1,159 @@
+//! Pseudoterminals (pty(7), ioctl_tty(2)) and the admin's own terminal.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+/// `DEVPTS_SUPER_MAGIC` of linux/magic.h.
+const DEVPTS_MAGIC: i64 = 0x1cd1;
+
+/// A new pseudoterminal: both ends.
+#[derive(Debug)]
+pub struct Pair {
+    /// The end a terminal emulator holds.
+    pub master: OwnedFd,
+    /// The end programs hold.
+    pub slave: OwnedFd,
+}
+
+/// Opens a pseudoterminal of the devpts instance mounted at the caller's `/dev/pts`. What answers
+/// there is checked to be devpts: inside a container the name may be anything.
+///
+/// # Errors
+/// Those of `open(2)` and the ioctls; `ENODEV` when it is no devpts.
+pub fn open() -> io::Result<Pair> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let master = nix::fcntl::open("/dev/pts/ptmx", flags, Mode::empty()).or_else(|_| {
+        nix::fcntl::open(
+            "/dev/ptmx",
+            OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+    })?;
+    if crate::mount::file_system_type(master.as_fd())? != DEVPTS_MAGIC && !is_ptmx(master.as_fd())?
+    {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    let unlock: libc::c_int = 0;
+    // SAFETY: TIOCSPTLCK reads one int that lives across the call.
+    if unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // The slave is asked of the master itself: no name is looked up that could be a trap.
+    // SAFETY: TIOCGPTPEER takes open flags and returns a new descriptor.
+    let slave = unsafe {
+        libc::ioctl(
+            master.as_raw_fd(),
+            libc::TIOCGPTPEER,
+            libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC,
+        )
+    };
+    if slave < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
+    Ok(Pair { master, slave: unsafe { OwnedFd::from_raw_fd(slave) } })
+}
+
+/// `/dev/ptmx` of old nodes is the device 5:2 outside devpts.
+fn is_ptmx(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
+    let status = nix::sys::stat::fstat(descriptor)?;
+    Ok(status.st_rdev == nix::sys::stat::makedev(5, 2))
+}
+
+/// The number of the slave of `master`: N of `/dev/pts/N`.
+///
+/// # Errors
+/// `ENOTTY` when it is no master.
+pub fn number(master: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut number: libc::c_uint = 0;
+    // SAFETY: TIOCGPTN writes one unsigned int that lives across the call.
+    if unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN, &raw mut number) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(number)
+}
+
+/// Makes `terminal` the controlling terminal of the calling session leader.
+///
+/// # Errors
+/// Those of `TIOCSCTTY`.
+pub fn make_controlling(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: TIOCSCTTY takes a number: 0, do not steal.
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives `to` the window size of `from`.
+///
+/// # Errors
+/// `ENOTTY` when one is no terminal.
+pub fn copy_window_size(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one winsize that lives across the call.
+    if unsafe { libc::ioctl(from.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: TIOCSWINSZ reads one winsize that lives across the call.
+    if unsafe { libc::ioctl(to.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// A terminal switched to raw mode for as long as this lives.
+#[derive(Debug)]
+pub struct RawMode<'a> {
+    terminal: BorrowedFd<'a>,
+    before: Termios,
+}
+
+impl<'a> RawMode<'a> {
+    /// Switches `terminal` to raw mode (termios(3) `cfmakeraw`).
+    ///
+    /// # Errors
+    /// `ENOTTY` when it is no terminal.
+    pub fn enter(terminal: BorrowedFd<'a>) -> io::Result<RawMode<'a>> {
+        let before = tcgetattr(terminal)?;
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(terminal, SetArg::TCSADRAIN, &raw)?;
+        Ok(RawMode { terminal, before })
+    }
+}
+
+impl Drop for RawMode<'_> {
+    fn drop(&mut self) {
+        // A terminal that hung up has no mode to give back.
+        let _ = tcsetattr(self.terminal, SetArg::TCSADRAIN, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn pair_talks() {
+        let pair = open().unwrap();
+        number(pair.master.as_fd()).unwrap();
+        let _raw = RawMode::enter(pair.slave.as_fd()).unwrap();
+        let mut master = std::fs::File::from(pair.master.try_clone().unwrap());
+        let mut slave = std::fs::File::from(pair.slave.try_clone().unwrap());
+        slave.write_all(b"hello").unwrap();
+        let mut text = [0; 5];
+        master.read_exact(&mut text).unwrap();
+        assert_eq!(&text, b"hello");
+    }
+
+    #[test]
+    fn not_a_terminal() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        assert!(RawMode::enter(null.as_fd()).is_err());
+        assert!(number(null.as_fd()).is_err());
+    }
+}
