@@ -1,0 +1,217 @@
+//! `LOCKDIR/CTID.lck`: one command at a time on a container.
+//!
+//! The file is the original's: made whole and linked into place, `PID`, a newline, an (always
+//! empty) status and another newline, mode 0600; panels and scripts make and read such files
+//! themselves. Besides, its maker holds a flock(2) on it, which ends with the process whatever
+//! way that ends: so a stale file is told from a live one even when the number it names has been
+//! given to another process, and of two that find it stale only one takes it over.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Pid;
+use vz_sys::proc;
+
+/// A lock that is held for as long as this lives.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+/// What came of trying to take a lock.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is ours now; `stale` says that a dead owner's file had to be removed.
+    Taken {
+        /// The lock.
+        lock: Lock,
+        /// The file of a dead owner was removed.
+        stale: bool,
+    },
+    /// A live process has it.
+    Held {
+        /// Its process id, where the file names one.
+        pid: Option<i32>,
+        /// Its command line, where it can be read.
+        command_line: String,
+    },
+}
+
+/// Takes the lock file `path`, making its directory if need be.
+///
+/// # Errors
+/// Those of making, linking, reading and removing the file.
+pub fn take(path: &Path) -> io::Result<Outcome> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    let mut stale = false;
+    loop {
+        if let Some(lock) = link_new(path, directory)? {
+            return Ok(Outcome::Taken { lock, stale });
+        }
+        match examine(path)? {
+            Found::Gone => {}
+            Found::Stale { named_owner } => stale |= named_owner,
+            Found::Held { pid, command_line } => return Ok(Outcome::Held { pid, command_line }),
+        }
+    }
+}
+
+/// Makes the file under a name of its own, locked, then links it: `None` when there is one already.
+fn link_new(path: &Path, directory: &Path) -> io::Result<Option<Lock>> {
+    let mut prefix = path.file_name().unwrap_or_default().to_os_string();
+    prefix.push(".");
+    let mut temporary = tempfile::Builder::new().prefix(&prefix).tempfile_in(directory)?;
+    temporary.write_all(format!("{}\n\n", std::process::id()).as_bytes())?;
+    temporary.as_file().lock()?;
+    match std::fs::hard_link(temporary.path(), path) {
+        Ok(()) => Ok(Some(Lock { path: path.to_owned(), file: temporary.into_file() })),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+enum Found {
+    Gone,
+    Stale { named_owner: bool },
+    Held { pid: Option<i32>, command_line: String },
+}
+
+/// Looks at an existing lock file, and removes it when its owner is dead.
+fn examine(path: &Path) -> io::Result<Found> {
+    let options = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).clone();
+    let mut file = match options.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone),
+        Err(error) => return Err(error),
+    };
+    let mut text = String::new();
+    (&mut file).take(64).read_to_string(&mut text)?;
+    let pid = text.split_ascii_whitespace().next().and_then(|word| word.parse::<i32>().ok());
+    let held = |pid: Option<i32>| Found::Held {
+        pid,
+        command_line: pid
+            .and_then(|pid| proc::command_line(Pid::from_raw(pid)).ok())
+            .unwrap_or_default(),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(held(pid)),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // From here on nobody else takes this very file over.
+    if !is_still(path, &file)? {
+        return Ok(Found::Gone);
+    }
+    if pid.is_some_and(|pid| made_by(pid, &file)) {
+        return Ok(held(pid));
+    }
+    std::fs::remove_file(path)?;
+    Ok(Found::Stale { named_owner: pid.is_some() })
+}
+
+fn is_still(path: &Path, file: &File) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says whether the live process `pid` can have written `file`, a lock without flock(2) as a script
+/// makes it: it does not count when the number was given to a process younger than the file.
+fn made_by(pid: i32, file: &File) -> bool {
+    let Ok(start) = proc::start_time(Pid::from_raw(pid)) else { return false };
+    let (Ok(boot), Ok(status)) = (proc::boot_time(), file.metadata()) else { return true };
+    let started = boot + start / proc::ticks_per_second();
+    // A second of slack: both clocks are whole seconds, and one is rounded.
+    i64::try_from(started).is_ok_and(|started| started <= status.mtime() + 1)
+}
+
+impl Lock {
+    /// Gives the lock to the process `pid`, which has a copy of this descriptor and goes on alone.
+    ///
+    /// # Errors
+    /// Those of writing the file.
+    pub fn hand_to(self, pid: i32) -> io::Result<()> {
+        use std::os::unix::fs::FileExt;
+        self.file.set_len(0)?;
+        self.file.write_all_at(format!("{pid}\n\n").as_bytes(), 0)?;
+        std::mem::forget(self);
+        Ok(())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Somebody may have removed it by hand and another have taken it since.
+        if is_still(&self.path, &self.file).unwrap_or(false) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    fn taken(path: &Path) -> (Lock, bool) {
+        match take(path).unwrap() {
+            Outcome::Taken { lock, stale } => (lock, stale),
+            Outcome::Held { pid, command_line } => panic!("held by {pid:?} {command_line}"),
+        }
+    }
+
+    #[test]
+    fn content_and_exclusion() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock/101.lck");
+        let (lock, stale) = taken(&path);
+        assert!(!stale);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("{}\n\n", std::process::id()));
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert!(matches!(take(&path).unwrap(), Outcome::Held { pid: Some(_), .. }));
+        drop(lock);
+        assert!(!path.exists());
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn dead_owner_garbage_and_reused_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("101.lck");
+        std::fs::write(&path, "999999999\n\n").unwrap();
+        assert!(taken(&path).1);
+        std::fs::write(&path, "rubbish").unwrap();
+        assert!(!taken(&path).1);
+        // Our own number, in a file older than this process: the number was reused.
+        std::fs::write(&path, format!("{}\n\n", std::process::id())).unwrap();
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(86400);
+        File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        assert!(taken(&path).1);
+    }
+
+    #[test]
+    fn lock_made_by_a_script() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("101.lck");
+        std::fs::write(&path, format!("{}\n", std::process::id())).unwrap();
+        let outcome = take(&path).unwrap();
+        assert!(matches!(outcome, Outcome::Held { pid: Some(_), .. }), "{outcome:?}");
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_link_is_no_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("101.lck");
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        assert!(take(&path).is_err());
+    }
+}
