@@ -97,6 +97,26 @@ pub fn keep_on_exec(descriptor: BorrowedFd<'_>) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Closes, in a child made by [`spawn`], its copy of a descriptor that belongs to the parent. Only
+/// for a child that will exec or exit: nothing in it may use the descriptor any more.
+pub fn close_in_child(descriptor: BorrowedFd<'_>) {
+    // SAFETY: this process's copy is closed once; its owner, a copy of the parent's variable, is
+    // never dropped in a process that leaves through exec or _exit.
+    unsafe { libc::close(descriptor.as_raw_fd()) };
+}
+
+/// Points the standard streams at `/dev/null`.
+///
+/// # Errors
+/// Those of `open(2)` and `dup2(2)`.
+pub fn detach_streams() -> io::Result<()> {
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    for stream in 0..3 {
+        duplicate_to(std::os::fd::AsFd::as_fd(&null), stream)?;
+    }
+    Ok(())
+}
+
 /// Puts `source` under the number `target`, as `dup2(2)` does; used for 0, 1 and 2.
 ///
 /// # Errors

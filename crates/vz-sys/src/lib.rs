@@ -3,6 +3,7 @@
 pub mod beneath;
 pub mod caps;
 pub mod cgroup;
+pub mod channel;
 pub mod clone;
 pub mod inode_flags;
 pub mod mount;
@@ -10,4 +11,5 @@ pub mod namespace;
 pub mod pidfd;
 pub mod proc;
 pub mod pty;
+pub mod rlimit;
 pub mod xattr;

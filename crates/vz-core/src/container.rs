@@ -1,0 +1,218 @@
+//! A container: its number, its configuration, where its files lie, how far it is.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use vz_conf::config::{Config, Scope};
+use vz_conf::ctid::Ctid;
+use vz_conf::exit::Exit;
+use vz_conf::file::ConfFile;
+use vz_conf::layout::Layout;
+use vz_conf::warning::Warning;
+use vz_sys::mount;
+
+use crate::error::{Context, Error, Result};
+use crate::group::Place;
+use crate::ids;
+use crate::lock::{self, Lock, Outcome};
+use crate::node::Node;
+use crate::report::Report;
+use crate::state::State;
+
+/// A container of a node.
+#[derive(Debug)]
+pub struct Container<'n> {
+    /// The node it is on.
+    pub node: &'n Node,
+    /// Its number.
+    pub id: Ctid,
+    /// What its configuration says, on top of vz.conf's.
+    pub config: Config,
+    /// Its configuration alone.
+    pub own: Config,
+    /// Its configuration file, for changing.
+    pub file: ConfFile,
+    /// What was odd in its configuration.
+    pub warnings: Vec<Warning>,
+    /// It has a configuration file.
+    pub configured: bool,
+    /// Its private area; empty when VE_PRIVATE is set nowhere.
+    pub private: PathBuf,
+    /// Its root area; empty when VE_ROOT is set nowhere.
+    pub root: PathBuf,
+}
+
+impl<'n> Container<'n> {
+    /// Reads the configuration of container `id`. One without a configuration file has vz.conf's
+    /// values alone.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn load(node: &'n Node, id: Ctid) -> Result<Container<'n>> {
+        let path = node.conf_path(id);
+        let (file, configured) = match std::fs::read(&path) {
+            Ok(bytes) => (ConfFile::parse(&bytes), true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (ConfFile::default(), false),
+            Err(error) => {
+                return Err(error).at(Exit::NoGlobalConfig, "Unable to open", &node.shown(&path));
+            }
+        };
+        let (own, warnings) = Config::read(&file, &node.shown(&path), Scope::Container(id));
+        let mut container = Container {
+            node,
+            id,
+            config: Config::default(),
+            own,
+            file,
+            warnings,
+            configured,
+            private: PathBuf::new(),
+            root: PathBuf::new(),
+        };
+        container.refresh();
+        Ok(container)
+    }
+
+    /// Computes what follows from the configuration anew, after a change of [`Container::own`].
+    pub fn refresh(&mut self) {
+        self.config = self.node.config.merged_with(&self.own);
+        let place = |template: &Option<String>| match template.as_deref() {
+            None | Some("") => PathBuf::new(),
+            Some(template) => self.node.path(vz_conf::config::expand_veid(template, self.id)),
+        };
+        (self.private, self.root) = (place(&self.config.ve_private), place(&self.config.ve_root));
+    }
+
+    /// The same, of a container that must have a configuration file.
+    ///
+    /// # Errors
+    /// [`Error::NoContainerConfig`] when it has none.
+    pub fn require(node: &'n Node, id: Ctid) -> Result<Container<'n>> {
+        let container = Container::load(node, id)?;
+        if container.configured { Ok(container) } else { Err(Error::NoContainerConfig) }
+    }
+
+    /// Takes the container's lock.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when a live process has it, which is reported.
+    pub fn lock(&self, report: &mut dyn Report) -> Result<Lock> {
+        let path = self.node.lock_path(self.id)?;
+        let taken = lock::take(&path).at(Exit::SystemError, "Unable to lock container:", &path)?;
+        match taken {
+            Outcome::Taken { lock, stale } => {
+                if stale {
+                    let shown = self.node.shown(&path);
+                    report.info(&format!("Removing stale lock file {}", shown.display()));
+                }
+                Ok(lock)
+            }
+            Outcome::Held { pid, command_line } => {
+                if let Some(pid) = pid {
+                    report.error(&format!("Locked by: pid {pid}, cmdline {command_line}"));
+                }
+                Err(Error::Locked)
+            }
+        }
+    }
+
+    /// The layout of its files. The configuration alone decides it, never a file that the
+    /// container could plant (CVE-2015-6927); without a word it is `simfs`.
+    pub fn layout(&self) -> Layout {
+        self.own.ve_layout.unwrap_or(Layout::Simfs)
+    }
+
+    /// The private area must be set and be there.
+    ///
+    /// # Errors
+    /// [`Error::PrivateNotSet`], [`Error::RootNotSet`], [`Error::NoPrivateArea`].
+    pub fn require_private(&self) -> Result<()> {
+        self.require_places()?;
+        if self.private.is_dir() {
+            Ok(())
+        } else {
+            Err(Error::NoPrivateArea(self.node.shown(&self.private)))
+        }
+    }
+
+    /// VE_PRIVATE and VE_ROOT must be set.
+    ///
+    /// # Errors
+    /// [`Error::PrivateNotSet`], [`Error::RootNotSet`].
+    pub fn require_places(&self) -> Result<()> {
+        if self.private.as_os_str().is_empty() {
+            return Err(Error::PrivateNotSet);
+        }
+        if self.root.as_os_str().is_empty() {
+            return Err(Error::RootNotSet);
+        }
+        Ok(())
+    }
+
+    /// Says whether it exists: it has a configuration and a private area.
+    pub fn exists(&self) -> bool {
+        self.configured && self.private.is_dir()
+    }
+
+    /// Says whether its root area is mounted.
+    pub fn is_mounted(&self) -> bool {
+        is_mounted(&self.root)
+    }
+
+    /// Says whether a dump of it lies in DUMPDIR.
+    pub fn is_suspended(&self) -> bool {
+        self.node.dump_path(self.id).exists()
+    }
+
+    /// Its state file's content.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn state(&self) -> Result<Option<State>> {
+        let path = self.node.state_path(self.id);
+        State::load(&path).at(Exit::SystemError, "Cannot read", &path)
+    }
+
+    /// Writes its state file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_state(&self, state: &State) -> Result<()> {
+        let path = self.node.state_path(self.id);
+        let directory = self.node.run_dir();
+        self.node
+            .make_directory(&directory, 0o755)
+            .and_then(|()| state.save(&path))
+            .at(Exit::SystemError, "Cannot write", &path)
+    }
+
+    /// Says whether it runs.
+    ///
+    /// # Errors
+    /// As [`Container::state`].
+    pub fn is_running(&self) -> Result<bool> {
+        Ok(self.state()?.is_some_and(|state| state.is_running()))
+    }
+
+    /// The first ids of the node that its users and groups are mapped to; 0 for no user namespace.
+    ///
+    /// # Errors
+    /// When there are none to be had for it.
+    pub fn id_bases(&self) -> Result<(u32, u32)> {
+        ids::bases(self)
+    }
+
+    /// Where its cgroup belongs.
+    ///
+    /// # Errors
+    /// When the node has no cgroup v2 hierarchy.
+    pub fn group_place(&self) -> Result<Place> {
+        let hierarchy = self.node.cgroup_hierarchy()?;
+        Ok(Place::of(hierarchy, self.node.has_scopes()?, self.id))
+    }
+}
+
+/// Says whether something is mounted at `root`.
+pub fn is_mounted(root: &Path) -> bool {
+    !root.as_os_str().is_empty() && mount::is_mount_point(root).unwrap_or(false)
+}

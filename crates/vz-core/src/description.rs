@@ -1,0 +1,266 @@
+//! All that a start is going to make of a container's configuration, as plain data.
+//!
+//! Built whole before anything on the node changes, so that a configuration that cannot be had is
+//! refused before it is half applied, and so that tests compare it without root.
+
+use std::collections::HashSet;
+
+use vz_conf::config::Config;
+use vz_conf::ctid::Ctid;
+use vz_conf::exit::Exit;
+use vz_sys::bpf::{DeviceKind, DeviceRule};
+use vz_sys::caps::Capability;
+use vz_sys::namespace::Namespaces;
+use vz_sys::seccomp::{CONTAINER_DENY, Rule, UNMAPPED_DENY};
+
+use crate::container::Container;
+use crate::error::{Error, Result};
+use crate::group::Place;
+use crate::guest::Guest;
+use crate::lifecycle::start::IDS;
+use crate::limits;
+use crate::report::Report;
+use crate::state::{Phase, State};
+
+/// What a container's programs find in their environment, as the original had it.
+pub const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Capabilities a container has unless its configuration says otherwise: the original's set for
+/// kernels without its patch. All of them count inside its user namespace only.
+const DEFAULT_CAPABILITIES: [Capability; 27] = [
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_FOWNER,
+    Capability::CAP_FSETID,
+    Capability::CAP_KILL,
+    Capability::CAP_SETGID,
+    Capability::CAP_SETUID,
+    Capability::CAP_SETPCAP,
+    Capability::CAP_LINUX_IMMUTABLE,
+    Capability::CAP_NET_BIND_SERVICE,
+    Capability::CAP_NET_BROADCAST,
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_NET_RAW,
+    Capability::CAP_IPC_LOCK,
+    Capability::CAP_IPC_OWNER,
+    Capability::CAP_SYS_CHROOT,
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_SYS_ADMIN,
+    Capability::CAP_SYS_BOOT,
+    Capability::CAP_SYS_NICE,
+    Capability::CAP_SYS_RESOURCE,
+    Capability::CAP_SYS_TTY_CONFIG,
+    Capability::CAP_MKNOD,
+    Capability::CAP_LEASE,
+    Capability::CAP_AUDIT_WRITE,
+    Capability::CAP_SETFCAP,
+];
+
+/// What real root must not keep in a container that shares the node's user namespace: with these
+/// it passes quotas, and opens files of the node by handle (CVE-2014-3519).
+const NEVER_UNMAPPED: [Capability; 2] =
+    [Capability::CAP_SYS_RESOURCE, Capability::CAP_DAC_READ_SEARCH];
+
+/// What any process that gets into a container is held to.
+#[derive(Debug)]
+pub struct Entry {
+    /// Capabilities it may have.
+    pub capabilities: HashSet<Capability>,
+    /// System calls it may not make.
+    pub seccomp: Vec<Rule>,
+}
+
+impl Entry {
+    /// As the configuration says.
+    pub fn of(config: &Config, user_namespace: bool) -> Entry {
+        Entry {
+            capabilities: capabilities(config, user_namespace),
+            seccomp: seccomp(user_namespace),
+        }
+    }
+}
+
+/// What a start makes.
+#[derive(Debug)]
+pub struct Description {
+    /// The container lives in a user namespace of its own.
+    pub user_namespace: bool,
+    /// First id of the node that its users are mapped to; 0 without a user namespace.
+    pub uid_base: u32,
+    /// The same for groups.
+    pub gid_base: u32,
+    /// Its host name.
+    pub hostname: String,
+    /// Its cgroup.
+    pub place: Place,
+    /// What is written there.
+    pub limits: Vec<limits::Write>,
+    /// Devices it may use.
+    pub devices: Vec<DeviceRule>,
+    /// What its processes are held to.
+    pub entry: Entry,
+    /// init's environment.
+    pub environment: Vec<String>,
+    root: std::path::PathBuf,
+}
+
+impl Description {
+    /// Describes the start of `container`.
+    ///
+    /// # Errors
+    /// When no ids can be had for it, or the node has no cgroup v2 hierarchy.
+    pub fn of(container: &Container<'_>, _guest: &Guest) -> Result<Description> {
+        let (uid_base, gid_base) = container.id_bases()?;
+        let user_namespace = uid_base != 0;
+        let config = &container.config;
+        Ok(Description {
+            user_namespace,
+            uid_base,
+            gid_base,
+            hostname: config.hostname.clone().filter(|name| !name.is_empty()).unwrap_or_else(
+                || "localhost".to_owned(),
+            ),
+            place: container.group_place()?,
+            limits: limits::writes(config),
+            devices: devices(config),
+            entry: Entry::of(config, user_namespace),
+            environment: environment(),
+            root: container.root.clone(),
+        })
+    }
+
+    /// The namespaces its first process is born into. The cgroup one is made later, by the process
+    /// itself: its root is where a process is at that moment.
+    pub fn namespaces(&self) -> Namespaces {
+        let all = Namespaces::PID
+            | Namespaces::MOUNT
+            | Namespaces::UTS
+            | Namespaces::IPC
+            | Namespaces::NET;
+        if self.user_namespace { all | Namespaces::USER } else { all }
+    }
+
+    /// Says what is given up, before it is.
+    pub fn warn(&self, report: &mut dyn Report) {
+        if !self.user_namespace {
+            report.error(
+                "WARNING: LOCAL_UID is 0: root of this container is root of the node; \
+                 it is kept in by capabilities and filters alone",
+            );
+        }
+    }
+
+    /// Says which CPU limits are set, and which parameters are not enforced.
+    pub fn tell_limits(&self, missing: &[&'static str], report: &mut dyn Report) {
+        for write in &self.limits {
+            let there = write.asked && !missing.contains(&write.parameter);
+            let value = &write.value;
+            match write.parameter {
+                "CPULIMIT" if there => {
+                    let quota = value.split(' ').next().and_then(|text| text.parse::<u64>().ok());
+                    let percent = quota.map_or(0, |quota| quota / 1000);
+                    report.info(&format!("Setting CPU limit: {percent}"));
+                }
+                "CPUUNITS" if there || missing.is_empty() => {
+                    let units = value.parse::<u64>().unwrap_or(0) * 10;
+                    report.info(&format!("Setting CPU units: {units}"));
+                }
+                _ => {}
+            }
+        }
+        if !missing.is_empty() {
+            report.error(&format!(
+                "Warning: not enforced, this node has no cgroup v2 controller for: {}",
+                missing.join(" ")
+            ));
+        }
+    }
+
+    /// The state file's content at the start of the start.
+    pub fn initial_state(&self) -> State {
+        State {
+            phase: Phase::Starting,
+            init: None,
+            monitor: None,
+            group: self.place.relative(),
+            uid_base: self.uid_base,
+            gid_base: self.gid_base,
+            root: self.root.clone(),
+            since: 0,
+        }
+    }
+}
+
+/// What the original let every container use, and what its configuration adds.
+fn devices(config: &Config) -> Vec<DeviceRule> {
+    let rule = |kind, major, minor, use_it| DeviceRule {
+        kind,
+        major,
+        minor,
+        read: use_it,
+        write: use_it,
+        mknod: true,
+    };
+    let mut rules = vec![
+        rule(DeviceKind::Char, None, None, false),
+        rule(DeviceKind::Block, None, None, false),
+    ];
+    for (major, minor) in [
+        (1, Some(3)),   // null
+        (1, Some(5)),   // zero
+        (1, Some(7)),   // full
+        (1, Some(8)),   // random
+        (1, Some(9)),   // urandom
+        (5, Some(0)),   // tty
+        (5, Some(1)),   // console
+        (5, Some(2)),   // ptmx
+    ] {
+        rules.push(rule(DeviceKind::Char, Some(major), minor, true));
+    }
+    // Unix98 terminals: 136 to 143 (devices.txt).
+    for major in 136..=143 {
+        rules.push(rule(DeviceKind::Char, Some(major), None, true));
+    }
+    rules.extend(config.device_permissions().map(|device| DeviceRule {
+        kind: if device.block { DeviceKind::Block } else { DeviceKind::Char },
+        major: Some(device.major),
+        minor: device.minor,
+        read: device.read,
+        write: device.write,
+        mknod: true,
+    }));
+    rules
+}
+
+fn capabilities(config: &Config, user_namespace: bool) -> HashSet<Capability> {
+    let mut set: HashSet<Capability> = DEFAULT_CAPABILITIES.into_iter().collect();
+    for (name, on) in config.capability_changes() {
+        // VE_ADMIN and FS_MASK are names of the old kernel: no capability of today's has them.
+        let Ok(capability) = format!("CAP_{name}").parse::<Capability>() else { continue };
+        if on {
+            set.insert(capability);
+        } else {
+            set.remove(&capability);
+        }
+    }
+    if !user_namespace {
+        for capability in NEVER_UNMAPPED {
+            set.remove(&capability);
+        }
+    }
+    set
+}
+
+fn seccomp(user_namespace: bool) -> Vec<Rule> {
+    let mut rules = CONTAINER_DENY.to_vec();
+    if !user_namespace {
+        rules.extend_from_slice(UNMAPPED_DENY);
+    }
+    rules
+}
+
+fn environment() -> Vec<String> {
+    ["HOME=/", "TERM=linux", PATH, "container=openvz"].map(str::to_owned).to_vec()
+}
+

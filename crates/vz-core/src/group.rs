@@ -1,0 +1,191 @@
+//! Where a container's cgroups lie, and making and removing them.
+//!
+//! ```text
+//! <hierarchy>/vz/101/                    limits, device filter: the container cannot write here
+//!     mon/                               vzmon
+//!     init.scope/                        the container; root of its cgroup namespace, delegated
+//! ```
+//! On a node that systemd runs, `vz/101` is `vz.slice/vz-101.scope`, asked of systemd, so that it
+//! does not take the group for its own to change.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use vz_conf::ctid::Ctid;
+use vz_sys::cgroup::Cgroup;
+use vz_sys::systemd;
+
+/// The group of the container's processes. lxcfs looks through a last part of this name.
+pub const INIT: &str = "init.scope";
+/// The group of the container's vzmon.
+pub const MONITOR: &str = "mon";
+/// The group of all containers where no systemd runs.
+const PARENT: &str = "vz";
+/// The slice of all containers where systemd runs.
+const SLICE: &str = "vz.slice";
+
+/// Controllers wanted for containers; a node may lack some.
+const CONTROLLERS: [&str; 8] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma", "misc"];
+
+/// How long systemd may take to make a scope, and a killed tree to be gone.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where a container's cgroup is, or would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where the version 2 hierarchy is mounted.
+    pub hierarchy: PathBuf,
+    /// The group that holds the container's, below it.
+    parent: PathBuf,
+    /// The container's group, one name.
+    name: OsString,
+    /// systemd makes it.
+    scope: bool,
+}
+
+impl Place {
+    /// Where the group of container `id` belongs on a node whose hierarchy is mounted at
+    /// `hierarchy`.
+    pub fn of(hierarchy: PathBuf, systemd: bool, id: Ctid) -> Place {
+        if systemd {
+            let name = scope_name(id).into();
+            Place { hierarchy, parent: SLICE.into(), name, scope: true }
+        } else {
+            let name = id.to_string().into();
+            Place { hierarchy, parent: PARENT.into(), name, scope: false }
+        }
+    }
+
+    /// The same for a group known by its path below the hierarchy, as the state file has it.
+    pub fn at(hierarchy: PathBuf, group: &Path) -> Place {
+        Place {
+            hierarchy,
+            parent: group.parent().unwrap_or(Path::new("")).to_owned(),
+            name: group.file_name().unwrap_or_default().to_owned(),
+            scope: group.starts_with(SLICE),
+        }
+    }
+
+    /// The container's group below the hierarchy's mount.
+    pub fn relative(&self) -> PathBuf {
+        self.parent.join(&self.name)
+    }
+
+    /// The container's group as a path of the node.
+    pub fn path(&self) -> PathBuf {
+        self.hierarchy.join(&self.parent).join(&self.name)
+    }
+
+    /// Says whether systemd has to be asked for it.
+    pub fn is_scope(&self) -> bool {
+        self.scope
+    }
+
+    /// Opens the container's group.
+    ///
+    /// # Errors
+    /// Those of `open(2)`; `NotFound` when the container has none.
+    pub fn open(&self) -> io::Result<Cgroup> {
+        Cgroup::open(&self.path())
+    }
+
+    /// Makes the group and the two below it, ready for limits and for processes. `first` is a
+    /// process that systemd puts into the scope (it must not be the caller's own): it ends up in
+    /// the monitor's group either way.
+    ///
+    /// # Errors
+    /// Those of making groups; systemd's refusal as `Other`.
+    pub fn make(&self, id: Ctid, first: Pid) -> io::Result<Groups> {
+        let root = Cgroup::open(&self.hierarchy)?;
+        root.enable_controllers(&CONTROLLERS)?;
+        let top = if self.scope {
+            make_scope(id, first)?;
+            self.open()?
+        } else {
+            let parent = root.make_child(self.parent.as_os_str())?;
+            parent.enable_controllers(&CONTROLLERS)?;
+            parent.make_child(&self.name)?
+        };
+        let monitor = top.make_child(MONITOR.as_ref())?;
+        monitor.add(first)?;
+        let init = top.make_child(INIT.as_ref())?;
+        top.enable_controllers(&CONTROLLERS)?;
+        Ok(Groups { top, init })
+    }
+
+    /// Kills what lives in the group, waits for its end, and removes it with all below. One that
+    /// is not there is no error.
+    ///
+    /// # Errors
+    /// `TimedOut` when something would not die; those of reading and removing groups.
+    pub fn clear(&self) -> io::Result<()> {
+        let parent = match Cgroup::open(&self.hierarchy.join(&self.parent)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        let group = match parent.child(&self.name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        if group.is_populated()? {
+            // A frozen group would never die in a hierarchy without cgroup.kill.
+            let _ = group.write("cgroup.freeze", "0");
+            group.kill()?;
+            if !group.wait_empty(PATIENCE)? {
+                return Err(io::Error::from(io::ErrorKind::TimedOut));
+            }
+        }
+        for name in group.children()? {
+            group.remove_child(&name)?;
+        }
+        match parent.remove_child(&self.name) {
+            // systemd removes a scope as soon as it is empty, and may be faster or slower.
+            Err(_) if self.scope => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// The groups of a container being started.
+#[derive(Debug)]
+pub struct Groups {
+    /// The container's group: limits and the device filter go here.
+    pub top: Cgroup,
+    /// Where its init is born.
+    pub init: Cgroup,
+}
+
+/// The name of a container's scope unit.
+fn scope_name(id: Ctid) -> String {
+    format!("vz-{id}.scope")
+}
+
+fn make_scope(id: Ctid, first: Pid) -> io::Result<()> {
+    let name = scope_name(id);
+    let request = systemd::Scope {
+        name: &name,
+        slice: SLICE,
+        description: &format!("OpenVZ container {id}"),
+        processes: &[first],
+    };
+    systemd::start_scope(&request, PATIENCE).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        let id = Ctid::parse("101").unwrap();
+        let plain = Place::of("/sys/fs/cgroup".into(), false, id);
+        assert_eq!(plain.path(), Path::new("/sys/fs/cgroup/vz/101"));
+        let scope = Place::of("/sys/fs/cgroup".into(), true, id);
+        assert_eq!(scope.relative(), Path::new("vz.slice/vz-101.scope"));
+        assert_eq!(Place::at("/sys/fs/cgroup".into(), &scope.relative()), scope);
+        assert_eq!(Place::at("/sys/fs/cgroup".into(), &plain.relative()), plain);
+    }
+}

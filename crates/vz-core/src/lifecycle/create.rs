@@ -1,0 +1,284 @@
+//! `vzctl create`.
+//!
+//! The files come into `VE_PRIVATE.tmp`, which becomes the private area by one rename when all of
+//! it is there; the configuration is written just before that. So a create that was killed leaves
+//! either nothing that counts, or a container that can be destroyed; the next create of the same
+//! CTID takes away what it left.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use vz_conf::change::Change;
+use vz_conf::exit::Exit;
+use vz_conf::file::ConfFile;
+use vz_conf::layout::Layout;
+use vz_sys::mount;
+
+use crate::container::Container;
+use crate::error::{Context, Error, OsText, Result};
+use crate::lifecycle::destroy::{discard, temporary_area};
+use crate::report::Report;
+use crate::template::{self, Template};
+use crate::unpack::{self, UnpackError};
+use crate::{ids, layout, names};
+
+/// What is asked for beside parameters of the configuration.
+#[derive(Debug, Default)]
+pub struct Options<'a> {
+    /// The sample named by `--config`.
+    pub sample: Option<&'a str>,
+    /// Parameters given on the command line.
+    pub change: Change,
+}
+
+/// Hears how much of the archive has been read.
+pub type Progress<'a> = dyn FnMut(unpack::Progress) + 'a;
+
+/// Creates the container. The lock is held by the caller.
+///
+/// # Errors
+/// One of the refusals of the original's create, or the step that failed; nothing is left behind.
+pub fn create(
+    container: &mut Container<'_>,
+    options: &Options<'_>,
+    report: &mut dyn Report,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
+    let existed = container.configured;
+    let created = run(container, options, report, progress);
+    let Err(error) = created else { return Ok(()) };
+    if let Some(line) = error.line() {
+        report.error(&line);
+    }
+    clean_up(container, existed, options, &error, report);
+    report.error("Creation of container private area failed");
+    Err(Error::Reported(error.exit()))
+}
+
+fn run(
+    container: &mut Container<'_>,
+    options: &Options<'_>,
+    report: &mut dyn Report,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
+    apply_sample(container, options.sample, report)?;
+    container.own = options.change.apply_to(&container.own);
+    container.refresh();
+    check_places(container)?;
+    choose_layout(container, options);
+    if let Some(base) = ids::range_to_record(container)? {
+        (container.own.local_uid, container.own.local_gid) = (Some(base), Some(base));
+    }
+    if let Some(name) = options.change.name() {
+        names::assign(container.node, container.id, name, None)?;
+        report.info(&format!("Name {name} assigned"));
+    }
+    let template = find_template(container)?;
+    fill(container, &template, report, progress)?;
+    save_configuration(container, options, &template)?;
+    let private = &container.private;
+    std::fs::rename(temporary_area(private), private).at(
+        Exit::UnpackFailed,
+        "Cannot rename the new private area to",
+        private,
+    )?;
+    sync_directory(private.parent().unwrap_or(private))?;
+    let conf = container.node.shown(&container.node.conf_path(container.id));
+    report.info(&format!("CT configuration saved to {}", conf.display()));
+    report.info("Container private area was created");
+    Ok(())
+}
+
+/// Copies the sample's text word for word; what the command line says is saved on top of it.
+fn apply_sample(
+    container: &mut Container<'_>,
+    asked: Option<&str>,
+    report: &mut dyn Report,
+) -> Result<()> {
+    let node = container.node;
+    let conf = node.shown(&node.conf_path(container.id));
+    if container.configured {
+        if asked.is_some() {
+            return Err(Error::Refused(
+                Exit::CopyConfigFailed,
+                format!(
+                    "Error: container config file {} already exists, can not use --config option",
+                    conf.display()
+                ),
+            ));
+        }
+        report.info(
+            "Warning: CT config file already exists, not applying a default config sample.",
+        );
+        report.info(
+            "It might lead to incomplete CT configuration, you can use --applyconfig to fix.",
+        );
+        return Ok(());
+    }
+    let Some(name) = asked.or(node.config.configfile.as_deref()) else { return Ok(()) };
+    let path = node.sample_path(name);
+    let bytes = std::fs::read(&path).map_err(|error| {
+        let error = OsText(error);
+        let line =
+            format!("Sample config {} not found: {error}", node.shown(&path).display());
+        if asked.is_none() {
+            report.error(&line);
+            let global = node.shown(&node.global_config_path());
+            return Error::Refused(
+                Exit::CopyConfigFailed,
+                format!("Fix the value of CONFIGFILE in {}", global.display()),
+            );
+        }
+        Error::Refused(Exit::CopyConfigFailed, line)
+    })?;
+    let file = ConfFile::parse(&bytes);
+    container.adopt(file);
+    if container.own.origin_sample.is_none() {
+        container.own.origin_sample = Some(name.to_owned());
+    }
+    Ok(())
+}
+
+fn check_places(container: &Container<'_>) -> Result<()> {
+    if container.node.config.template.as_deref().is_none_or(str::is_empty) {
+        return Err(Error::TemplateNotSet);
+    }
+    container.require_places()?;
+    let private = &container.private;
+    if mount::is_mount_point(private).unwrap_or(false) {
+        return Err(Error::Refused(
+            Exit::UnpackFailed,
+            format!("{} is a mount point", container.node.shown(private).display()),
+        ));
+    }
+    let empty = std::fs::read_dir(private).map(|mut entries| entries.next().is_none());
+    match empty {
+        Ok(true) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        _ => Err(Error::PrivateAreaExists(container.node.shown(private))),
+    }
+}
+
+/// `--layout`, else that of the container's configuration, else (for a new one) vz.conf's, else ploop.
+fn choose_layout(container: &mut Container<'_>, options: &Options<'_>) {
+    let asked = options.change.layout().or(container.own.ve_layout);
+    let global = container.node.config.ve_layout.filter(|_| !container.configured);
+    container.own.ve_layout = Some(asked.or(global).unwrap_or(Layout::default_for_new()));
+    container.refresh();
+}
+
+fn find_template(container: &Container<'_>) -> Result<Template> {
+    let named = container.config.ostemplate.as_deref().filter(|name| !name.is_empty());
+    let default = container.node.config.def_ostemplate.as_deref();
+    template::find(container.node, named.or(default).ok_or(Error::OsTemplateNotSet)?)
+}
+
+/// Makes the private area's lock and its temporary self, and unpacks the template there.
+fn fill(
+    container: &Container<'_>,
+    template: &Template,
+    report: &mut dyn Report,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
+    let node = container.node;
+    let private = &container.private;
+    let area = temporary_area(private);
+    let make = |path: &Path| std::fs::DirBuilder::new().mode(0o755).create(path);
+    if let Some(parent) = private.parent() {
+        // For root alone: set-id programs of containers lie in there (CVE-2025-64507).
+        node.make_directory(parent, 0o700).at(Exit::CreateDirectoryFailed, "Cannot make", parent)?;
+    }
+    if !private.is_dir() {
+        make(private).at(Exit::CreateDirectoryFailed, "Cannot make", private)?;
+    }
+    if area.exists() {
+        let shown = node.shown(&area);
+        report.error(&format!("Warning: Temp dir {} already exists, deleting", shown.display()));
+        discard(&area, report)?;
+    }
+    make(&area).at(Exit::CreateDirectoryFailed, "Cannot make", &area)?;
+    report.info(&format!("Creating container private area ({})", template.name));
+    let destination = layout::of(container.layout())?.make(container, &area)?;
+    let archive = template.file.try_clone().at(Exit::UnpackFailed, "Cannot read", &template.path)?;
+    unpack::unpack(archive, destination.as_fd(), progress)
+        .map_err(|error| unpack_failed(node, template, &error))?;
+    // Before the rename that makes it the private area: after a crash of the node an area of that
+    // name must be whole.
+    sync_file_system(destination.as_fd(), &area)
+}
+
+fn unpack_failed(node: &crate::node::Node, template: &Template, error: &UnpackError) -> Error {
+    let exit = if error.is_no_space() { Exit::NoDiskSpace } else { Exit::UnpackFailed };
+    let path = node.shown(&template.path);
+    Error::Refused(exit, format!("Unpack {} failed: {error}", path.display()))
+}
+
+fn sync_file_system(directory: std::os::fd::BorrowedFd<'_>, area: &Path) -> Result<()> {
+    nix::unistd::syncfs(directory).at(Exit::UnpackFailed, "Cannot sync", area)
+}
+
+fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path).and_then(|directory| directory.sync_all()).at(
+        Exit::UnpackFailed,
+        "Cannot sync",
+        path,
+    )
+}
+
+/// Writes the configuration: the sample's text, and on it what the command line says and what the
+/// container now is.
+fn save_configuration(
+    container: &mut Container<'_>,
+    options: &Options<'_>,
+    template: &Template,
+) -> Result<()> {
+    let mut change = options.change.clone();
+    change.set_created(
+        container.config.ve_root.clone(),
+        container.config.ve_private.clone(),
+        container.layout(),
+        template.name.clone(),
+        container.own.origin_sample.clone(),
+        container.own.local_uid.zip(container.own.local_gid),
+    );
+    container.store(&change)
+}
+
+fn clean_up(
+    container: &Container<'_>,
+    existed: bool,
+    options: &Options<'_>,
+    error: &Error,
+    report: &mut dyn Report,
+) {
+    // Refused before anything of this container was touched: what is there is another's.
+    if matches!(error, Error::PrivateAreaExists(_) | Error::PrivateNotSet) {
+        return;
+    }
+    let mut tell = |what: &str, error: String| report.error(&format!("{what}: {error}"));
+    if !container.private.as_os_str().is_empty() {
+        let area = temporary_area(&container.private);
+        if area.exists()
+            && let Err(error) = discard(&area, &mut crate::report::Silent)
+        {
+            tell("Warning", error.to_string());
+        }
+        // Only an empty one: made as a lock, or by somebody else as a place.
+        let _ = std::fs::remove_dir(&container.private);
+    }
+    if let Some(name) = options.change.name()
+        && !existed
+        && let Err(error) = names::remove(container.node, container.id, name)
+    {
+        tell("Warning", error.to_string());
+    }
+    if !existed
+        && let Err(error) = std::fs::remove_file(container.node.conf_path(container.id))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tell("Warning: cannot remove the configuration", OsText(error).to_string());
+    }
+}

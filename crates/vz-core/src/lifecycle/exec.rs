@@ -1,0 +1,318 @@
+//! `vzctl exec`, `exec2`, `exec3`, `runscript`: a command inside a running container.
+//!
+//! vzctl enters the container's pid namespace for its children, makes one in the cgroup of the
+//! container's init, and that child enters all the other namespaces by one setns(2). Until its
+//! exec it cannot be looked into from inside (CVE-2016-9962).
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use nix::unistd::Pid;
+use vz_conf::exit::Exit;
+use vz_sys::cgroup::{self, Cgroup};
+use vz_sys::clone::{self, Process, Request};
+use vz_sys::namespace::{self, Namespaces};
+use vz_sys::pidfd::{self, Ended};
+use vz_sys::seccomp::Program;
+use vz_sys::{caps, rlimit};
+
+use crate::container::Container;
+use crate::description::{Entry, PATH};
+use crate::error::{Context, Error, Result};
+use crate::lifecycle::stop::open_init;
+use crate::report::Report;
+
+/// A child's exit code for: none of the programs is there. The shell's own for "not found".
+const NOT_FOUND: i32 = 127;
+/// A child's exit code for: the container could not be entered.
+const NOT_ENTERED: i32 = 126;
+
+/// How often a cgroup that init is just leaving is looked up again.
+const MOVE_TRIES: u32 = 10;
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Programs, of which the first that is there is run, each with its arguments (the first is
+    /// the name it sees as its own).
+    pub programs: Vec<(CString, Vec<CString>)>,
+    /// Its environment.
+    pub environment: Vec<CString>,
+}
+
+fn c_string(text: impl AsRef<[u8]>) -> Result<CString> {
+    CString::new(text.as_ref()).map_err(|_| {
+        Error::Refused(Exit::InvalidValue, "A command cannot hold a NUL character".into())
+    })
+}
+
+fn environment() -> Vec<CString> {
+    [c"HOME=/".to_owned(), c"TERM=linux".to_owned()]
+        .into_iter()
+        .chain(CString::new(PATH))
+        .collect()
+}
+
+impl Command {
+    /// The container's shell reading from its standard input.
+    pub fn shell() -> Command {
+        let shell = |path: &std::ffi::CStr| (path.to_owned(), vec![path.to_owned()]);
+        Command { programs: vec![shell(c"/bin/bash"), shell(c"/bin/sh")], environment: environment() }
+    }
+
+    /// `exec` and `exec2`: the words joined by blanks, for the container's shell to take apart.
+    ///
+    /// # Errors
+    /// For a NUL in a word.
+    pub fn shell_line<S: AsRef<OsStr>>(words: &[S]) -> Result<Command> {
+        let mut line = Vec::new();
+        for word in words {
+            let word = word.as_ref().as_bytes();
+            line.extend_from_slice(if word.is_empty() { b"''" } else { word });
+            line.push(b' ');
+        }
+        let line = c_string(line)?;
+        let shell = |path: &std::ffi::CStr| {
+            (path.to_owned(), vec![path.to_owned(), c"-c".to_owned(), line.clone()])
+        };
+        Ok(Command {
+            programs: vec![shell(c"/bin/bash"), shell(c"/bin/sh")],
+            environment: environment(),
+        })
+    }
+
+    /// `exec3`: the words as they are, the first looked up along the container's PATH.
+    ///
+    /// # Errors
+    /// For a NUL in a word.
+    pub fn direct<S: AsRef<OsStr>>(words: &[S]) -> Result<Command> {
+        let arguments =
+            words.iter().map(|word| c_string(word.as_ref().as_bytes())).collect::<Result<Vec<_>>>()?;
+        let name = arguments.first().cloned().unwrap_or_default();
+        let programs = if name.as_bytes().contains(&b'/') {
+            vec![(name, arguments)]
+        } else {
+            search_path(&name).map(|path| (path, arguments.clone())).collect()
+        };
+        Ok(Command { programs, environment: environment() })
+    }
+
+    /// Becomes the command; returns its exit code only when it could not.
+    pub(super) fn execute(&self) -> i32 {
+        for (program, arguments) in &self.programs {
+            clone::execute(program, arguments, &self.environment);
+        }
+        NOT_FOUND
+    }
+}
+
+fn search_path(name: &std::ffi::CStr) -> impl Iterator<Item = CString> + '_ {
+    PATH.strip_prefix("PATH=").unwrap_or(PATH).split(':').filter_map(|directory| {
+        CString::new([directory.as_bytes(), b"/", name.to_bytes()].concat()).ok()
+    })
+}
+
+/// The way into a running container.
+pub struct Entrance<'a> {
+    init: BorrowedFd<'a>,
+    pid: Pid,
+    hierarchy: PathBuf,
+    namespaces: Namespaces,
+    entry: Entry,
+    seccomp: Program,
+}
+
+impl<'a> Entrance<'a> {
+    /// Finds the way into the container whose init is behind `init`.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when its state is gone.
+    pub fn find(container: &Container<'_>, init: BorrowedFd<'a>) -> Result<Entrance<'a>> {
+        let state = container.state()?.ok_or(Error::NotRunning)?;
+        let pid = Pid::from_raw(state.init.ok_or(Error::NotRunning)?.pid);
+        let user_namespace = state.uid_base != 0;
+        let entry = Entry::of(&container.config, user_namespace);
+        let seccomp = Program::build(&entry.seccomp)
+            .map_err(|error| Error::Refused(Exit::SystemError, error.to_string()))?;
+        let mut namespaces = Namespaces::MOUNT
+            | Namespaces::UTS
+            | Namespaces::IPC
+            | Namespaces::NET
+            | Namespaces::CGROUP;
+        if user_namespace {
+            namespaces |= Namespaces::USER;
+        }
+        let hierarchy = container.node.cgroup_hierarchy()?;
+        Ok(Entrance { init, pid, hierarchy, namespaces, entry, seccomp })
+    }
+
+    /// Makes a process in the container that runs `body`, whose value is its exit code. What
+    /// `body` does is done with the container's rights, in its namespaces and cgroup.
+    ///
+    /// # Errors
+    /// When no process can be made.
+    pub fn spawn(&self, body: impl FnOnce() -> i32) -> Result<Process> {
+        let failed = |action: &'static str| move || action.to_owned();
+        clone::make_undumpable().context(Exit::SystemError, failed("Cannot hide this process"))?;
+        let ours = File::open("/proc/self/ns/pid")
+            .context(Exit::SystemError, failed("Cannot open /proc/self/ns/pid"))?;
+        namespace::join(self.init, Namespaces::PID)
+            .context(Exit::EnterFailed, failed("Cannot enter the container's pid namespace"))?;
+        let spawned = self.spawn_in_group(body);
+        // Later children of this process (scripts of the node) belong to the node again.
+        namespace::join(ours.as_fd(), Namespaces::PID)
+            .context(Exit::SystemError, failed("Cannot return to the node's pid namespace"))?;
+        spawned.context(Exit::EnterFailed, failed("Cannot make a process in the container"))
+    }
+
+    /// In the cgroup of the container's init, a leaf, where processes can be. init may be leaving
+    /// it for another at this moment (systemd does, at boot), which makes it a leaf no more: then
+    /// it is looked up again.
+    fn spawn_in_group(&self, body: impl FnOnce() -> i32) -> io::Result<Process> {
+        let mut body = Some(body);
+        let mut tries = 0;
+        loop {
+            let group = Cgroup::open(&self.hierarchy.join(cgroup::of_process(self.pid)?.ok_or(
+                io::ErrorKind::NotFound,
+            )?))?;
+            let request =
+                Request { namespaces: Namespaces::default(), cgroup: Some(group.as_fd()) };
+            let spawned = clone::spawn(&request, || match (self.enter(), body.take()) {
+                (Ok(()), Some(body)) => body(),
+                _ => NOT_ENTERED,
+            });
+            tries += 1;
+            match spawned {
+                Err(error) if is_moving(&error) && tries < MOVE_TRIES => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn enter(&self) -> io::Result<()> {
+        let _ = rlimit::copy_from(Pid::from_raw(1));
+        namespace::join(self.init, self.namespaces)?;
+        namespace::become_root()?;
+        // The old directory is the node's: it must not be reachable as `.` (CVE-2024-21626).
+        nix::unistd::chdir("/")?;
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+        clone::reset_signals();
+        clone::close_on_exec_from(3)?;
+        self.seccomp.install().map_err(io::Error::other)?;
+        caps::keep_only(&self.entry.capabilities)
+    }
+}
+
+/// What the kernel answers for a group that is no leaf any more, or not there any more.
+fn is_moving(error: &io::Error) -> bool {
+    use nix::libc::{EBUSY, ENODEV, ENOENT, EOPNOTSUPP};
+    matches!(error.raw_os_error(), Some(EBUSY | ENODEV | ENOENT | EOPNOTSUPP))
+}
+
+/// What a command's streams are to be. Terminals are not handed in: see [`super::enter`].
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// In place of standard input.
+    pub input: Option<OwnedFd>,
+    /// In place of standard output.
+    pub output: Option<OwnedFd>,
+    /// In place of standard error.
+    pub error: Option<OwnedFd>,
+}
+
+impl Streams {
+    fn apply(&self) -> io::Result<()> {
+        for (stream, descriptor) in [&self.input, &self.output, &self.error].iter().enumerate() {
+            if let Some(descriptor) = descriptor {
+                clone::duplicate_to(descriptor.as_fd(), stream as i32)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Starts `command` in the container in a session of its own, with these streams.
+///
+/// # Errors
+/// When the container cannot be entered.
+pub fn spawn(entrance: &Entrance<'_>, command: &Command, streams: &Streams) -> Result<Process> {
+    entrance.spawn(|| {
+        let _ = nix::unistd::setsid();
+        match streams.apply() {
+            Ok(()) => command.execute(),
+            Err(_) => NOT_ENTERED,
+        }
+    })
+}
+
+/// The exit code for `vzctl` of how a command ended.
+///
+/// # Errors
+/// [`Exit::EnterFailed`] when it was never started; [`Exit::SystemError`] when a signal ended it.
+pub fn outcome(ended: Ended, command: &Command, report: &mut dyn Report) -> Result<i32> {
+    match ended {
+        Ended::Code(NOT_ENTERED) => Err(Error::Refused(
+            Exit::EnterFailed,
+            "The container could not be entered".into(),
+        )),
+        Ended::Code(NOT_FOUND) if command.programs.len() > 1 && is_shell(command) => {
+            Ok(NOT_FOUND)
+        }
+        Ended::Code(code) => Ok(code),
+        Ended::Signal(signal) => {
+            report.error(&format!("Got signal {signal}"));
+            Err(Error::Reported(Exit::SystemError))
+        }
+    }
+}
+
+fn is_shell(command: &Command) -> bool {
+    command.programs.first().is_some_and(|(program, _)| program.as_c_str() == c"/bin/bash")
+}
+
+/// Opens the container's init, which must run.
+///
+/// # Errors
+/// [`Error::NotRunning`].
+pub fn require_running(container: &Container<'_>) -> Result<OwnedFd> {
+    container.state()?.filter(|state| state.is_running()).as_ref().and_then(open_init).ok_or(Error::NotRunning)
+}
+
+/// Feeds `script` to the container's shell and returns its exit code.
+///
+/// # Errors
+/// When the container cannot be entered, or a signal ended the shell.
+pub fn run_script(
+    container: &Container<'_>,
+    init: BorrowedFd<'_>,
+    script: File,
+    report: &mut dyn Report,
+) -> Result<i32> {
+    let entrance = Entrance::find(container, init)?;
+    let command = Command::shell();
+    let streams = Streams { input: Some(script.into()), ..Streams::default() };
+    let process = spawn(&entrance, &command, &streams)?;
+    let ended = pidfd::reap(process.pidfd.as_fd())
+        .context(Exit::SystemError, || "Cannot wait for the script".into())?;
+    outcome(ended, &command, report)
+}
+
+/// Runs the container's own `halt`; says whether it did its work (0 and 1 count as that).
+///
+/// # Errors
+/// When the container cannot be entered.
+pub fn run_halt(container: &Container<'_>, init: BorrowedFd<'_>) -> Result<bool> {
+    let entrance = Entrance::find(container, init)?;
+    let command = Command::direct(&["halt"])?;
+    let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from).ok();
+    let streams = Streams { input: null(), output: null(), error: null() };
+    let process = spawn(&entrance, &command, &streams)?;
+    let ended = pidfd::reap(process.pidfd.as_fd())
+        .context(Exit::SystemError, || "Cannot wait for halt".into())?;
+    // The halted init may take the command along.
+    Ok(matches!(ended, Ended::Code(0 | 1) | Ended::Signal(_)))
+}

@@ -1,0 +1,11 @@
+//! A container's life: each file one act, reading top to bottom as the list of its steps.
+
+pub mod create;
+pub mod destroy;
+pub mod enter;
+pub mod exec;
+pub mod mounting;
+mod relay;
+pub mod start;
+pub mod stop;
+pub mod teardown;

@@ -1,0 +1,126 @@
+//! `vzctl mount` and `vzctl umount`, and the mounting that start and stop do.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use vz_conf::exit::Exit;
+use vz_sys::mount::{self, Change, Place};
+
+use crate::container::Container;
+use crate::error::{Context, Error, OsText, Result};
+use crate::hooks::{self, Moment};
+use crate::layout;
+use crate::lifecycle::start::trees::mounts_below;
+use crate::report::Report;
+
+/// `vzctl mount`: mounts what is not, with its scripts.
+///
+/// # Errors
+/// The step that failed. Being mounted already is said, and is none.
+pub fn mount(container: &Container<'_>, skip_fsck: bool, report: &mut dyn Report) -> Result<()> {
+    container.require_private()?;
+    if container.is_mounted() {
+        report.error("Container is already mounted");
+        return Ok(());
+    }
+    mount_with_scripts(container, skip_fsck, report)
+}
+
+/// `vzctl umount`.
+///
+/// # Errors
+/// [`Error::Running`], [`Error::NotMounted`], or the step that failed.
+pub fn umount(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
+    container.require_places()?;
+    if container.is_running()? {
+        return Err(Error::Running);
+    }
+    if !container.is_mounted() {
+        return Err(Error::NotMounted);
+    }
+    unmount_with_scripts(container, report)
+}
+
+/// Mounts the container with its premount and mount scripts.
+///
+/// # Errors
+/// The step that failed; the container is then not mounted.
+pub fn mount_with_scripts(
+    container: &Container<'_>,
+    skip_fsck: bool,
+    report: &mut dyn Report,
+) -> Result<()> {
+    hooks::run(container, Moment::Premount, report)?;
+    mount_only(container, skip_fsck)?;
+    if let Err(error) = hooks::run(container, Moment::Mount, report) {
+        if let Err(second) = unmount_only(container, report) {
+            report.error(&second.to_string());
+        }
+        return Err(error);
+    }
+    report.info("Container is mounted");
+    Ok(())
+}
+
+/// Unmounts the container with its umount and postumount scripts.
+///
+/// # Errors
+/// The step that failed.
+pub fn unmount_with_scripts(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
+    hooks::run(container, Moment::Umount, report)?;
+    unmount_only(container, report)?;
+    report.info("Container is unmounted");
+    hooks::run(container, Moment::Postumount, report)
+}
+
+/// Mounts the container at VE_ROOT, made if need be.
+fn mount_only(container: &Container<'_>, skip_fsck: bool) -> Result<()> {
+    let root = &container.root;
+    make_mount_point(container, root).at(Exit::RootAreaFailed, "Unable to create", root)?;
+    let tree = layout::of(container.layout())?.mount(container, skip_fsck)?;
+    mount::attach(tree.as_fd(), Place::Path(root)).at(Exit::MountFailed, "Cannot mount", root)?;
+    // The node's root is shared as a rule: without this, each container's mounts would be copied
+    // into every other container that is being started.
+    let private = Change { private: true, ..Change::default() };
+    mount::change(Place::Path(root), &private).at(Exit::MountFailed, "Cannot detach", root)
+}
+
+/// The directories above VE_ROOT are for root alone: set-id programs of containers must not be
+/// within reach of the node's users (CVE-2016-1582).
+fn make_mount_point(container: &Container<'_>, root: &Path) -> io::Result<()> {
+    if let Some(parent) = root.parent() {
+        container.node.make_directory(parent, 0o700)?;
+    }
+    container.node.make_directory(root, 0o755)
+}
+
+/// Unmounts VE_ROOT and what is mounted below it, inner ones first. What is in use goes out of
+/// sight all the same: it is gone when its last user is.
+///
+/// # Errors
+/// When VE_ROOT itself cannot be unmounted.
+pub fn unmount_only(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
+    let root = &container.root;
+    if root.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let below = mounts_below(root).at(Exit::UmountFailed, "Cannot look for mounts below", root)?;
+    for path in below.iter().rev() {
+        if let Err(error) = unmount_one(path) {
+            report.error(&format!("Cannot umount {}: {}", path.display(), OsText(error)));
+        }
+    }
+    // Mounted over more than once: all of them.
+    while container.is_mounted() {
+        unmount_one(root).at(Exit::UmountFailed, "Cannot umount", root)?;
+    }
+    Ok(())
+}
+
+fn unmount_one(path: &Path) -> io::Result<()> {
+    match mount::unmount(path, false) {
+        Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) => mount::unmount(path, true),
+        other => other,
+    }
+}

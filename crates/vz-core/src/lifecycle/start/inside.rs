@@ -1,0 +1,319 @@
+//! The container's first process, from its birth until it becomes the container's init.
+//!
+//! It runs in all its namespaces but the cgroup one from the start, still with the node's files
+//! before its eyes, and as nobody until its ids are mapped. No code of the container has run yet.
+
+use std::collections::HashSet;
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use vz_sys::caps::{self, Capability};
+use vz_sys::channel::Channel;
+use vz_sys::mount::{self, Attributes, Change, Place, Setting};
+use vz_sys::namespace::{self, Namespaces};
+use vz_sys::seccomp::Program;
+use vz_sys::{beneath, clone, pty};
+
+use super::message::{self, Failure, Message};
+use super::mounts::{Action, Entry, TABLE};
+
+/// What may be the container's init, in the order in which it is looked for.
+const INITS: [&str; 3] = ["/sbin/init", "/etc/init", "/bin/init"];
+
+/// All that the process needs to know and hold, prepared before its birth.
+pub struct Inside {
+    /// The line to the vzctl that starts the container.
+    pub line: Channel,
+    /// It lives in a user namespace of its own.
+    pub user_namespace: bool,
+    /// Where the node has the container's file system: a place to attach the root to.
+    pub root: PathBuf,
+    /// The container's `/dev`.
+    pub devices: OwnedFd,
+    /// The console: a mount of its device, and the device open.
+    pub console_mount: OwnedFd,
+    /// The console's terminal.
+    pub console: OwnedFd,
+    /// What lies at `/sys/fs/cgroup/systemd` for a guest that knows only cgroup v1.
+    pub old_cgroup: Option<OwnedFd>,
+    /// Lies over `/etc/inittab` until the boot has finished.
+    pub inittab: Option<OwnedFd>,
+    /// The host name.
+    pub hostname: OsString,
+    /// What its processes may keep.
+    pub capabilities: HashSet<Capability>,
+    /// The system calls they may not make.
+    pub seccomp: Program,
+    /// init's environment, `NAME=value`.
+    pub environment: Vec<CString>,
+}
+
+type Step<T> = Result<T, Failure>;
+
+fn step<T, E: Into<io::Error>>(result: Result<T, E>, action: impl Into<String>) -> Step<T> {
+    result.map_err(|error| Failure::new(action, &error.into()))
+}
+
+/// Runs as the container's first process; returns only when something went wrong, its exit code.
+pub fn run(inside: Inside) -> i32 {
+    match prepare(&inside).and_then(|()| become_init(&inside)) {
+        Ok(never) => match never {},
+        Err(failure) => {
+            // Nobody left to tell: the line's end says enough.
+            let _ = message::send(&inside.line, &Message::Failed(failure), &[]);
+            1
+        }
+    }
+}
+
+fn prepare(inside: &Inside) -> Step<()> {
+    let trees = wait_for_trees(&inside.line)?;
+    step(namespace::become_root(), "Cannot become the container's root")?;
+    step(namespace::unshare(Namespaces::CGROUP), "Cannot make a cgroup namespace")?;
+    // Without a user namespace the copies of the node's mounts would still send events to it.
+    let slaves = Change { slave: true, recursive: true, ..Change::default() };
+    step(mount::change(Place::Path("/".as_ref()), &slaves), "Cannot detach from the node's mounts")?;
+    let root = attach_trees(inside, trees)?;
+    attach_devices(inside, root.as_fd())?;
+    mount_table(inside, root.as_fd())?;
+    step(nix::unistd::fchdir(&root), "Cannot enter the root area")?;
+    step(mount::pivot_here(), "Cannot make the root area the root")?;
+    step(namespace::set_host_name(&inside.hostname), "Cannot set the host name")?;
+    step(namespace::bring_loopback_up(), "Cannot bring the loopback interface up")?;
+    Ok(())
+}
+
+fn wait_for_trees(line: &Channel) -> Step<Vec<(String, OwnedFd)>> {
+    match step(message::receive(line), "Cannot hear from vzctl")? {
+        Some((Message::Trees(paths), mounts)) if paths.len() == mounts.len() => {
+            Ok(paths.into_iter().zip(mounts).collect())
+        }
+        _ => Err(Failure { action: "vzctl has gone".into(), errno: nix::libc::EPIPE }),
+    }
+}
+
+/// Attaches the container's root, and what is mounted in it, in this mount namespace.
+fn attach_trees(inside: &Inside, trees: Vec<(String, OwnedFd)>) -> Step<OwnedFd> {
+    let mut trees = trees.into_iter();
+    let Some((_, root)) = trees.next() else {
+        return Err(Failure { action: "No root file system came".into(), errno: 0 });
+    };
+    step(
+        mount::attach(root.as_fd(), Place::Path(&inside.root)),
+        format!("Cannot attach the root area {}", inside.root.display()),
+    )?;
+    for (path, tree) in trees {
+        let target = open_target(root.as_fd(), &path)?;
+        let attached = mount::attach(tree.as_fd(), Place::Descriptor(target.as_fd()));
+        step(attached, format!("Cannot attach the mount /{path}"))?;
+    }
+    Ok(root)
+}
+
+fn attach_devices(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
+    let target = open_directory(root, "dev")?;
+    step(
+        mount::attach(inside.devices.as_fd(), Place::Descriptor(target.as_fd())),
+        "Cannot mount /dev",
+    )?;
+    let target = open_target(root, "dev/console")?;
+    let console = Place::Descriptor(target.as_fd());
+    step(mount::attach(inside.console_mount.as_fd(), console), "Cannot mount /dev/console")?;
+    if let Some(inittab) = &inside.inittab {
+        let target = open_target(root, "etc/inittab")?;
+        let attached = mount::attach(inittab.as_fd(), Place::Descriptor(target.as_fd()));
+        step(attached, "Cannot mount /etc/inittab")?;
+    }
+    Ok(())
+}
+
+fn mount_table(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
+    let mut kept = Vec::new();
+    let mut empty = None;
+    for entry in TABLE {
+        match (entry.action, &inside.old_cgroup) {
+            (Action::FileSystem(..), Some(systemd)) if entry.target == "sys/fs/cgroup" => {
+                mount_old_cgroup(root, systemd.as_fd())?;
+            }
+            (Action::FileSystem(fstype, settings, attributes), _) => {
+                mount_file_system(root, entry, fstype, settings, attributes)?;
+            }
+            (Action::Mask, _) => mask(inside, root, entry, &mut empty)?,
+            (Action::ReadOnly, _) => make_read_only(root, entry)?,
+            (Action::Keep, _) => {
+                if let Some(target) = find_target(root, entry.target)? {
+                    let tree = mount::clone_tree(Place::Descriptor(target.as_fd()), false);
+                    kept.push((entry, step(tree, format!("Cannot clone /{}", entry.target))?));
+                }
+            }
+        }
+    }
+    for (entry, tree) in kept {
+        let target = open_target(root, entry.target)?;
+        let attached = mount::attach(tree.as_fd(), Place::Descriptor(target.as_fd()));
+        step(attached, format!("Cannot mount /{}", entry.target))?;
+    }
+    Ok(())
+}
+
+fn mount_file_system(
+    root: BorrowedFd<'_>,
+    entry: &Entry,
+    fstype: &std::ffi::CStr,
+    settings: &[Setting<'_>],
+    attributes: Attributes,
+) -> Step<()> {
+    let target = open_directory(root, entry.target)?;
+    let attached = mount::make(fstype, settings, attributes)
+        .and_then(|tree| mount::attach(tree.as_fd(), Place::Descriptor(target.as_fd())));
+    match attached {
+        Err(_) if !entry.required => Ok(()),
+        other => step(other, format!("Cannot mount /{}", entry.target)),
+    }
+}
+
+/// What a guest with a systemd before 230 looks for: a tmpfs with the hierarchy of that name in it.
+fn mount_old_cgroup(root: BorrowedFd<'_>, systemd: BorrowedFd<'_>) -> Step<()> {
+    let target = open_directory(root, "sys/fs/cgroup")?;
+    let settings = [Setting::Text("mode", "0755"), Setting::Text("size", "64k")];
+    let attributes = Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
+    let tree = step(mount::make(c"tmpfs", &settings, attributes), "Cannot make a tmpfs")?;
+    let mode = Mode::from_bits_truncate(0o755);
+    step(
+        beneath::make_directory(tree.as_fd(), "systemd".as_ref(), mode),
+        "Cannot make /sys/fs/cgroup/systemd",
+    )?;
+    step(
+        mount::attach(tree.as_fd(), Place::Descriptor(target.as_fd())),
+        "Cannot mount /sys/fs/cgroup",
+    )?;
+    let target = open_directory(root, "sys/fs/cgroup/systemd")?;
+    step(
+        mount::attach(systemd, Place::Descriptor(target.as_fd())),
+        "Cannot mount /sys/fs/cgroup/systemd",
+    )
+}
+
+/// Covers a directory with an empty one, a file with our null device.
+fn mask(
+    inside: &Inside,
+    root: BorrowedFd<'_>,
+    entry: &Entry,
+    empty: &mut Option<OwnedFd>,
+) -> Step<()> {
+    let Some(target) = find_target(root, entry.target)? else { return Ok(()) };
+    let action = || format!("Cannot mask /{}", entry.target);
+    let cover = if is_directory(target.as_fd()) {
+        let empty = match empty {
+            Some(tree) => tree,
+            None => empty.insert(step(make_empty_directory(), action())?),
+        };
+        mount::clone_tree(Place::Descriptor(empty.as_fd()), false)
+    } else {
+        let null = step(beneath::open_beneath(
+            inside.devices.as_fd(),
+            "null".as_ref(),
+            OFlag::O_PATH,
+            Mode::empty(),
+        ), action())?;
+        mount::clone_tree(Place::Descriptor(null.as_fd()), false)
+    };
+    let cover = step(cover, action())?;
+    step(mount::attach(cover.as_fd(), Place::Descriptor(target.as_fd())), action())
+}
+
+fn make_empty_directory() -> io::Result<OwnedFd> {
+    let settings = [Setting::Text("mode", "0755"), Setting::Text("size", "0")];
+    let attributes = Attributes::READ_ONLY
+        | Attributes::NO_SUID
+        | Attributes::NO_DEV
+        | Attributes::NO_EXEC;
+    mount::make(c"tmpfs", &settings, attributes)
+}
+
+fn make_read_only(root: BorrowedFd<'_>, entry: &Entry) -> Step<()> {
+    let Some(target) = find_target(root, entry.target)? else { return Ok(()) };
+    let place = Place::Descriptor(target.as_fd());
+    let change = Change { set: Attributes::READ_ONLY, ..Change::default() };
+    let done = mount::clone_tree(place, false).and_then(|tree| {
+        mount::change(Place::Descriptor(tree.as_fd()), &change)?;
+        mount::attach(tree.as_fd(), place)
+    });
+    step(done, format!("Cannot make /{} read-only", entry.target))
+}
+
+/// Opens a target below the container's root, refusing links; `None` when it is not there.
+fn find_target(root: BorrowedFd<'_>, path: &str) -> Step<Option<OwnedFd>> {
+    match beneath::open_beneath(root, path.as_ref(), OFlag::O_PATH, Mode::empty()) {
+        Ok(target) => Ok(Some(target)),
+        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => Ok(None),
+        Err(error) => Err(Failure::new(format!("Cannot use /{path}"), &error.into())),
+    }
+}
+
+fn open_target(root: BorrowedFd<'_>, path: &str) -> Step<OwnedFd> {
+    let opened = beneath::open_beneath(root, path.as_ref(), OFlag::O_PATH, Mode::empty());
+    step(opened, format!("Cannot use /{path}"))
+}
+
+/// Opens a directory to mount on; one right below the root is made where it is missing.
+fn open_directory(root: BorrowedFd<'_>, path: &str) -> Step<OwnedFd> {
+    let open = || {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        beneath::open_beneath(root, path.as_ref(), flags, Mode::empty())
+    };
+    let opened = match open() {
+        Err(nix::errno::Errno::ENOENT) if !path.contains('/') => {
+            beneath::make_directory(root, path.as_ref(), Mode::from_bits_truncate(0o755))
+                .and_then(|()| open())
+        }
+        other => other,
+    };
+    step(opened, format!("Cannot use /{path}"))
+}
+
+fn is_directory(descriptor: BorrowedFd<'_>) -> bool {
+    beneath::status(descriptor).is_ok_and(|status| {
+        nix::sys::stat::SFlag::from_bits_truncate(status.st_mode)
+            .contains(nix::sys::stat::SFlag::S_IFDIR)
+    })
+}
+
+/// Says that all is ready, waits to be let go, sheds what init must not have, and becomes init.
+fn become_init(inside: &Inside) -> Step<std::convert::Infallible> {
+    step(message::send(&inside.line, &Message::Ready, &[]), "Cannot tell vzctl")?;
+    match step(message::receive(&inside.line), "Cannot hear from vzctl")? {
+        Some((Message::Go, _)) => {}
+        _ => return Err(Failure { action: "vzctl has gone".into(), errno: nix::libc::EPIPE }),
+    }
+    step(nix::unistd::setsid(), "Cannot start a session")?;
+    for stream in 0..3 {
+        step(clone::duplicate_to(inside.console.as_fd(), stream), "Cannot open the console")?;
+    }
+    // A terminal that somebody else's session controls is no reason not to start.
+    let _ = pty::make_controlling(inside.console.as_fd());
+    clone::reset_signals();
+    nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
+    step(clone::close_on_exec_from(3), "Cannot close descriptors")?;
+    // The filter is installed while CAP_SYS_ADMIN is still there to do so.
+    step(inside.seccomp.install(), "Cannot install the system call filter")?;
+    step(caps::keep_only(&inside.capabilities), "Cannot drop capabilities")?;
+    debug_assert!(inside.line.as_fd().as_raw_fd() > 2);
+    Err(Failure::new("init", &execute_init(&inside.environment)))
+}
+
+fn execute_init(environment: &[CString]) -> io::Error {
+    let mut last = io::Error::from_raw_os_error(nix::libc::ENOENT);
+    for path in INITS {
+        let Ok(path) = CString::new(path) else { continue };
+        last = clone::execute(&path, &[c"init".to_owned()], environment);
+        if last.kind() != io::ErrorKind::NotFound {
+            break;
+        }
+    }
+    last
+}

@@ -1,0 +1,279 @@
+//! `vzctl start`.
+//!
+//! Three processes take part. vzctl prepares all that can be prepared on the node and says what is
+//! going on. The monitor-to-be, its child, makes the container's first process and then becomes
+//! vzmon, so that a parent is left to see how init ends. The first process sets its namespaces up
+//! from within (see [`inside`]) and becomes the container's init.
+//!
+//! Whatever goes wrong, and wherever vzctl is killed, [`teardown`](super::teardown) clears away
+//! what there is: it looks at the node, not at how far the start had come.
+
+mod devices;
+mod inside;
+mod message;
+mod monitor;
+mod mounts;
+mod prepare;
+mod ready;
+pub(crate) mod trees;
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::unistd::Pid;
+use vz_conf::exit::Exit;
+use vz_sys::channel::{self, Channel};
+use vz_sys::{bpf, namespace, pidfd};
+
+use crate::container::Container;
+use crate::description::Description;
+use crate::error::{Context, Error, Result};
+use crate::guest::Guest;
+use crate::lifecycle::{mounting, teardown};
+use crate::{hooks, limits};
+use crate::report::Report;
+use crate::state::{Phase, ProcessId, State};
+use message::Message;
+use ready::Readiness;
+
+/// How many ids a container has.
+pub const IDS: u32 = 65_536;
+
+/// How a container is to be started.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Options {
+    /// Although its configuration says DISABLED.
+    pub force: bool,
+    /// Wait until the guest's boot has finished.
+    pub wait: bool,
+    /// Do not check the file system of an image first.
+    pub skip_fsck: bool,
+    /// Leave VE_ROOT mounted if it is.
+    pub skip_remount: bool,
+    /// Do not run distribution scripts and the CTID.start script.
+    pub skip_setup: bool,
+}
+
+/// Starts the container. The lock is held by the caller.
+///
+/// # Errors
+/// One of the refusals of ORIGINAL's start, or the step that failed; nothing is left behind.
+pub fn start(container: &Container<'_>, options: Options, report: &mut dyn Report) -> Result<()> {
+    if container.config.disabled == Some(true) && !options.force {
+        return Err(Error::StartDisabled);
+    }
+    container.require_private()?;
+    if container.is_running()? {
+        return Err(Error::AlreadyRunning);
+    }
+    report.info("Starting container...");
+    if !options.skip_remount && container.is_mounted() {
+        mounting::unmount_with_scripts(container, report)?;
+    }
+    if !container.is_mounted() {
+        mounting::mount_with_scripts(container, options.skip_fsck, report)?;
+    }
+    let started = run(container, options, report);
+    if let Err(error) = started {
+        return Err(give_up(container, error, report));
+    }
+    Ok(())
+}
+
+/// Says what went wrong and clears the half-started container away.
+fn give_up(container: &Container<'_>, error: Error, report: &mut dyn Report) -> Error {
+    if matches!(error, Error::Reported(Exit::WaitFailed)) {
+        return error;
+    }
+    if let Some(line) = error.line() {
+        report.error(&line);
+    }
+    report.error(if matches!(error, Error::NoInit) {
+        "Container start failed"
+    } else {
+        "Container start failed (try to check kernel messages, e.g. \"dmesg | tail\")"
+    });
+    if let Err(second) = teardown::all(container, report) {
+        report.error(&second.to_string());
+    }
+    Error::Reported(error.exit())
+}
+
+fn run(container: &Container<'_>, options: Options, report: &mut dyn Report) -> Result<()> {
+    let guest = Guest::look_at(&container.root)?;
+    let description = Description::of(container, &guest)?;
+    description.warn(report);
+    let mut state = description.initial_state();
+    container.save_state(&state)?;
+
+    let (line, other) = channel::pair().context(Exit::ResourceError, || "Cannot make a line".into())?;
+    let prepared = prepare::prepare(container, &description, &guest, other, options.wait)?;
+    let readiness = prepared.readiness;
+    let monitor =
+        monitor::spawn(container, &description, prepared.inside, prepared.console, line.as_fd())?;
+    make_groups(container, &description, monitor.pid, report)?;
+    message::send(&line, &Message::Begin, &[])
+        .context(Exit::SystemError, || "Cannot tell the monitor to begin".into())?;
+    let init = wait_for_birth(&line)?;
+    state.monitor = ProcessId::of(monitor.pid).ok();
+    state.init = ProcessId::of(init).ok();
+    container.save_state(&state)?;
+    // Taken while the number can mean no other process: nobody reaps init before vzmon is there.
+    let init_pidfd = pidfd::open(init)
+        .context(Exit::SystemError, || "The container's first process is gone".into())?;
+
+    hand_over_root(container, &description, init, &line, report)?;
+    expect(&line, &Message::Ready)?;
+    if !options.skip_setup {
+        hooks::run_inside(container, init_pidfd.as_fd(), "start", report)?;
+    }
+
+    state.phase = Phase::Running;
+    state.since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    container.save_state(&state)?;
+    message::send(&line, &Message::Go, &[])
+        .context(Exit::SystemError, || "Cannot let init go".into())?;
+    expect_end(&line)?;
+    if !options.wait {
+        report.info("Container start in progress...");
+        return Ok(());
+    }
+    wait_until_booted(readiness.as_ref(), init_pidfd.as_fd(), report)
+}
+
+/// Makes the cgroups, and sets all that is enforced there before anything runs in them.
+fn make_groups(
+    container: &Container<'_>,
+    description: &Description,
+    monitor: Pid,
+    report: &mut dyn Report,
+) -> Result<()> {
+    let place = &description.place;
+    let path = place.path();
+    let groups = place.make(container.id, monitor).at(
+        Exit::ResourceError,
+        "Cannot make the cgroup",
+        &path,
+    )?;
+    groups
+        .init
+        .delegate(description.uid_base, description.gid_base)
+        .at(Exit::ResourceError, "Cannot delegate the cgroup", &path)?;
+    let missing =
+        limits::apply(&groups.top, &description.limits).map_err(|(write, error)| Error::System {
+            exit: Exit::SetUbcFailed,
+            action: format!("Cannot set {} ({} to {})", write.parameter, write.file, write.value),
+            source: error.into(),
+        })?;
+    description.tell_limits(&missing, report);
+    bpf::DeviceFilter::load("vz_devices", &description.devices)
+        .and_then(|filter| filter.attach(groups.top.as_fd()))
+        .map_err(|error| Error::Refused(Exit::SetDevicesFailed, error.to_string()))
+}
+
+fn wait_for_birth(line: &Channel) -> Result<Pid> {
+    match receive(line)? {
+        Some(Message::Born(pid)) => Ok(Pid::from_raw(pid)),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Maps the ids of the container's user namespace, and gives it its file system.
+fn hand_over_root(
+    container: &Container<'_>,
+    description: &Description,
+    init: Pid,
+    line: &Channel,
+    report: &mut dyn Report,
+) -> Result<()> {
+    let user_namespace = match description.user_namespace {
+        false => None,
+        true => {
+            namespace::write_id_maps(init, description.uid_base, description.gid_base, IDS)
+                .context(Exit::SystemError, || "Cannot map the container's ids".into())?;
+            let path = format!("/proc/{init}/ns/user");
+            Some(std::fs::File::open(&path).at(
+                Exit::SystemError,
+                "Cannot open",
+                path.as_ref(),
+            )?)
+        }
+    };
+    let trees = trees::clone_all(&container.root, user_namespace.as_ref().map(AsFd::as_fd)).at(
+        Exit::MountFailed,
+        "Cannot show the container its root area (an id-mapped mount of)",
+        &container.root,
+    )?;
+    for tree in trees.iter().filter(|tree| user_namespace.is_some() && !tree.mapped) {
+        report.error(&format!(
+            "Warning: the mount at /{} cannot be id-mapped: the container sees foreign owners there",
+            tree.path
+        ));
+    }
+    let mounts: Vec<BorrowedFd<'_>> = trees.iter().map(|tree| tree.mount.as_fd()).collect();
+    let paths = trees.iter().map(|tree| tree.path.clone()).collect();
+    message::send(line, &Message::Trees(paths), &mounts)
+        .context(Exit::SystemError, || "Cannot hand over the root area".into())
+}
+
+fn receive(line: &Channel) -> Result<Option<Message>> {
+    let message = message::receive(line)
+        .context(Exit::SystemError, || "Cannot hear from the container".into())?;
+    match message {
+        Some((Message::Failed(failure), _)) if failure.action == "init" => Err(Error::NoInit),
+        Some((Message::Failed(failure), _)) => Err(Error::System {
+            exit: Exit::CreateEnvironmentFailed,
+            action: failure.action,
+            source: std::io::Error::from_raw_os_error(failure.errno).into(),
+        }),
+        Some((message, _)) => Ok(Some(message)),
+        None => Ok(None),
+    }
+}
+
+fn expect(line: &Channel, wanted: &Message) -> Result<()> {
+    match receive(line)? {
+        Some(message) if message == *wanted => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// The end of the line is what an exec looks like from here.
+fn expect_end(line: &Channel) -> Result<()> {
+    match receive(line)? {
+        None => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn unexpected(message: Option<Message>) -> Error {
+    let text = match message {
+        None => "The container's first process has died".to_owned(),
+        Some(message) => format!("The container's first process said {message:?} out of turn"),
+    };
+    Error::Refused(Exit::CreateEnvironmentFailed, text)
+}
+
+fn wait_until_booted(
+    readiness: Option<&Readiness>,
+    init: BorrowedFd<'_>,
+    report: &mut dyn Report,
+) -> Result<()> {
+    report.info("Container start in progress, waiting ...");
+    let outcome = match readiness {
+        Some(readiness) => readiness.wait(init),
+        None => ready::Outcome::Unknown,
+    };
+    let text = match outcome {
+        ready::Outcome::Ready => {
+            report.info("Container started successfully");
+            return Ok(());
+        }
+        ready::Outcome::TimedOut => "Container wait failed - timeout expired",
+        ready::Outcome::Ended => "Container wait failed - init has ended",
+        ready::Outcome::Unknown => "Container wait failed - this guest does not tell when it is up",
+        ready::Outcome::Error => "Container wait failed",
+    };
+    report.info(text);
+    Err(Error::Reported(Exit::WaitFailed))
+}

@@ -1,0 +1,120 @@
+//! The process that makes the container's first process and then becomes its vzmon.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use nix::unistd::Pid;
+use vz_conf::exit::Exit;
+use vz_sys::cgroup::Cgroup;
+use vz_sys::channel::Channel;
+use vz_sys::clone::{self, Process, Request};
+use vz_sys::namespace::Namespaces;
+use vz_sys::pty::Pair;
+use vz_sys::rlimit;
+
+use super::inside::{self, Inside};
+use super::message::{self, Failure, Message};
+use crate::container::Container;
+use crate::description::Description;
+use crate::error::{Context, Result};
+use crate::group;
+
+/// What the process needs to know.
+struct Monitor {
+    line: Channel,
+    inside: Inside,
+    console: Pair,
+    namespaces: Namespaces,
+    group: PathBuf,
+    program: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+/// Makes the process. It waits for [`Message::Begin`] before it does anything, and closes its copy
+/// of `our_end`, so that vzctl's death is seen on the line.
+///
+/// # Errors
+/// Those of `clone3(2)`.
+pub fn spawn(
+    container: &Container<'_>,
+    description: &Description,
+    inside: Inside,
+    console: Pair,
+    our_end: BorrowedFd<'_>,
+) -> Result<Process> {
+    let node = container.node;
+    let c_string = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
+    let program = node.helper("vzmon");
+    let monitor = Monitor {
+        line: inside.line.try_clone().context(Exit::ResourceError, || "Cannot copy a line".into())?,
+        namespaces: description.namespaces(),
+        group: description.place.path().join(group::INIT),
+        program: c_string(program.as_os_str().as_bytes()),
+        arguments: vec![c"vzmon".to_owned(), c_string(container.id.to_string().as_bytes())],
+        environment: node
+            .helper_environment()
+            .iter()
+            .map(|variable| c_string(variable.as_bytes()))
+            .collect(),
+        inside,
+        console,
+    };
+    clone::spawn(&Request::default(), || {
+        clone::close_in_child(our_end);
+        monitor.run()
+    })
+    .context(Exit::ResourceError, || "Cannot make a process".into())
+}
+
+impl Monitor {
+    fn run(self) -> i32 {
+        let line = match self.line.try_clone() {
+            Ok(line) => line,
+            Err(_) => return 1,
+        };
+        match self.begin() {
+            Ok(never) => match never {},
+            Err(failure) => {
+                let _ = message::send(&line, &Message::Failed(failure), &[]);
+                1
+            }
+        }
+    }
+
+    fn begin(self) -> Result<std::convert::Infallible, Failure> {
+        let fail = |action: &'static str| move |error: std::io::Error| Failure::new(action, &error);
+        // Not to be reached by what is typed at the admin's terminal.
+        let _ = nix::unistd::setsid();
+        match message::receive(&self.line).map_err(fail("Cannot hear from vzctl"))? {
+            Some((Message::Begin, _)) => {}
+            _ => return Err(Failure { action: "vzctl has gone".into(), errno: 0 }),
+        }
+        // What the admin's shell was limited to is not the container's lot. Not fatal: a node
+        // may not let limits be raised.
+        let _ = rlimit::copy_from(Pid::from_raw(1));
+        let _ = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/proc/self/oom_score_adj")
+            .and_then(|mut file| std::io::Write::write_all(&mut file, b"0"));
+        nix::unistd::chdir("/").map_err(|error| Failure::new("Cannot enter /", &error.into()))?;
+        let group = Cgroup::open(&self.group).map_err(fail("Cannot open the cgroup"))?;
+        let request = Request { namespaces: self.namespaces, cgroup: Some(group.as_fd()) };
+        let inside = self.inside;
+        let init = clone::spawn(&request, || inside::run(inside))
+            .map_err(fail("Cannot make the container's first process"))?;
+        message::send(&self.line, &Message::Born(init.pid.as_raw()), &[])
+            .map_err(fail("Cannot tell vzctl"))?;
+        let mut arguments = self.arguments;
+        for kept in [init.pidfd.as_fd(), self.console.master.as_fd(), self.console.slave.as_fd()] {
+            clone::keep_on_exec(kept).map_err(fail("Cannot keep a descriptor"))?;
+            arguments.push(CString::new(kept.as_raw_fd().to_string()).unwrap_or_default());
+        }
+        clone::detach_streams().map_err(fail("Cannot open /dev/null"))?;
+        let error = clone::execute(&self.program, &arguments, &self.environment);
+        let program = self.program.to_string_lossy();
+        Err(Failure::new(format!("Cannot execute {program}"), &error))
+    }
+}

@@ -1,0 +1,90 @@
+//! What can be made before any process of the container is.
+
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+use vz_conf::exit::Exit;
+use vz_sys::channel::Channel;
+use vz_sys::mount::{self, Place};
+use vz_sys::seccomp::Program;
+use vz_sys::{beneath, pty};
+
+use super::inside::Inside;
+use super::ready::{self, Readiness};
+use super::devices;
+use crate::container::Container;
+use crate::description::Description;
+use crate::error::{Context, Error, Result};
+use crate::guest::Guest;
+use crate::old_cgroup;
+
+/// The group `tty`, the same in every distribution; devpts is mounted with it as well.
+const TTY_GROUP: u32 = 5;
+
+/// What has been made.
+pub struct Prepared {
+    /// For the container's first process.
+    pub inside: Inside,
+    /// For vzmon: both ends of the console, so that a guest that closes it does not hang it up.
+    pub console: pty::Pair,
+    /// For vzctl, when it is to wait for the end of the boot.
+    pub readiness: Option<Readiness>,
+}
+
+/// Makes the container's `/dev`, its console and, with `wait`, what will tell of the boot's end.
+///
+/// # Errors
+/// The step that failed.
+pub fn prepare(
+    container: &Container<'_>,
+    description: &Description,
+    guest: &Guest,
+    line: Channel,
+    wait: bool,
+) -> Result<Prepared> {
+    let (uid, gid) = (description.uid_base, description.gid_base);
+    let system = |what: &'static str| move || what.to_owned();
+    let devices =
+        devices::make(uid, gid).context(Exit::SystemError, system("Cannot make /dev"))?;
+    let (readiness, inittab) = match wait {
+        true => ready::prepare(guest, devices.as_fd(), uid, gid)
+            .context(Exit::SystemError, system("Cannot prepare to wait for the boot"))?,
+        false => (None, None),
+    };
+    let console = pty::open().context(Exit::ResourceError, system("Cannot open a console"))?;
+    beneath::change_owner(console.slave.as_fd(), uid, gid + TTY_GROUP)
+        .context(Exit::SystemError, system("Cannot give the console away"))?;
+    let number = pty::number(console.master.as_fd())
+        .context(Exit::SystemError, system("Cannot find the console"))?;
+    let path = format!("/dev/pts/{number}");
+    let console_mount = mount::clone_tree(Place::Path(path.as_ref()), false)
+        .context(Exit::SystemError, || format!("Cannot clone {path}"))?;
+    let old_cgroup = match guest.wants_old_cgroup() {
+        true => Some(
+            old_cgroup::make(container.node, container.id, uid, gid)
+                .context(Exit::SystemError, system("Cannot make the v1 systemd hierarchy"))?,
+        ),
+        false => None,
+    };
+    let notify = readiness.as_ref().and_then(Readiness::environment);
+    let environment = description.environment.iter().cloned().chain(notify);
+    let inside = Inside {
+        line,
+        user_namespace: description.user_namespace,
+        root: container.root.clone(),
+        devices,
+        console_mount,
+        console: console
+            .slave
+            .try_clone()
+            .context(Exit::ResourceError, system("Cannot copy the console"))?,
+        old_cgroup,
+        inittab,
+        hostname: description.hostname.clone().into(),
+        capabilities: description.entry.capabilities.clone(),
+        seccomp: Program::build(&description.entry.seccomp)
+            .map_err(|error| Error::Refused(Exit::SystemError, error.to_string()))?,
+        environment: environment.filter_map(|text| CString::new(text).ok()).collect(),
+    };
+    Ok(Prepared { inside, console, readiness })
+}

@@ -1,0 +1,91 @@
+//! `vzctl stop`.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use vz_conf::exit::Exit;
+use vz_sys::pidfd;
+
+use crate::container::Container;
+use crate::error::{Context, Error, Result};
+use crate::guest::Guest;
+use crate::hooks;
+use crate::lifecycle::{exec, mounting, teardown};
+use crate::report::Report;
+use crate::state::{Phase, State};
+
+/// How long a guest may take to halt when STOP_TIMEOUT does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+/// What tells systemd to halt (systemd(1), SIGRTMIN+3). The kernel's first real-time signal is 32,
+/// of which libc keeps two for itself.
+const SYSTEMD_HALT: i32 = 34 + 3;
+
+/// How a container is to be stopped.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Options {
+    /// Kill it instead of asking it to halt.
+    pub fast: bool,
+    /// Leave VE_ROOT mounted.
+    pub skip_umount: bool,
+}
+
+/// Stops the container. The lock is held by the caller.
+///
+/// # Errors
+/// The step that failed. Not running is said, and is none.
+pub fn stop(container: &Container<'_>, options: Options, report: &mut dyn Report) -> Result<()> {
+    container.require_places()?;
+    let state = container.state()?;
+    let init = state.as_ref().filter(|state| state.is_running()).and_then(open_init);
+    let (Some(mut state), Some(init)) = (state, init) else {
+        report.error("Unable to stop: container is not running");
+        return Ok(());
+    };
+    hooks::run_inside(container, init.as_fd(), "stop", report)?;
+    // From here on a halt is a stop, also one that ends as a reboot; and whoever comes after us,
+    // should we be killed, finishes it.
+    state.phase = Phase::Stopping;
+    container.save_state(&state)?;
+    if options.fast || !halt(container, init.as_fd(), report)? {
+        report.info("Killing container ...");
+    }
+    teardown::kill_everything(container)?;
+    report.info("Container was stopped");
+    if !options.skip_umount && container.is_mounted() {
+        mounting::unmount_with_scripts(container, report)?;
+    }
+    let path = container.node.state_path(container.id);
+    State::remove(&path).at(Exit::SystemError, "Cannot remove", &path)
+}
+
+/// A descriptor of the container's init, if it still runs.
+pub fn open_init(state: &State) -> Option<std::os::fd::OwnedFd> {
+    let init = state.init?;
+    let descriptor = pidfd::open(nix::unistd::Pid::from_raw(init.pid)).ok()?;
+    // Checked after it is held: now the number cannot be given to another.
+    init.is_running().then_some(descriptor)
+}
+
+/// Asks the guest to halt and waits for its end; says whether it did.
+fn halt(container: &Container<'_>, init: BorrowedFd<'_>, report: &mut dyn Report) -> Result<bool> {
+    report.info("Stopping container ...");
+    let timeout = match container.config.stop_timeout {
+        None | Some(0) => DEFAULT_TIMEOUT,
+        Some(seconds) => Duration::from_secs(seconds.into()),
+    };
+    let guest = Guest::look_at(&container.root);
+    let asked = if guest.is_ok_and(|guest| guest.is_systemd()) {
+        pidfd::send_signal(init, SYSTEMD_HALT).is_ok()
+    } else {
+        exec::run_halt(container, init)?
+    };
+    if !asked {
+        return Ok(false);
+    }
+    pidfd::wait_end(init, Some(timeout))
+        .map_err(|error| Error::System {
+            exit: Exit::StopFailed,
+            action: "Cannot wait for the container's init".into(),
+            source: error.into(),
+        })
+}

@@ -1,0 +1,144 @@
+//! What each resource parameter becomes in the container's cgroup.
+//!
+//! Built as plain data from the configuration first, then written: see [`writes`] and [`apply`].
+
+use std::io;
+
+use vz_conf::config::Config;
+use vz_conf::ubc::UNLIMITED;
+use vz_sys::cgroup::Cgroup;
+
+/// Bytes in a page: the unit of `*PAGES` parameters on this architecture.
+const PAGE: u64 = 4096;
+
+/// CPUUNITS of a container that names none, as the original set it at start.
+pub const DEFAULT_CPUUNITS: u64 = 1000;
+
+/// One value to be written to a file of the container's cgroup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The parameter it comes from, as in the configuration.
+    pub parameter: &'static str,
+    /// The file of the cgroup v2 interface.
+    pub file: &'static str,
+    /// The value, in the kernel's form.
+    pub value: String,
+    /// It was asked for (not a default): to be missed by the admin when it cannot be had.
+    pub asked: bool,
+}
+
+/// The writes that this configuration asks for.
+pub fn writes(config: &Config) -> Vec<Write> {
+    let mut writes = Vec::new();
+    let mut add = |parameter, file, value: String| {
+        writes.push(Write { parameter, file, value, asked: true });
+    };
+    let pages = |limit: u64| match limit {
+        UNLIMITED => "max".to_owned(),
+        pages => pages.saturating_mul(PAGE).to_string(),
+    };
+    let count = |limit: u64| if limit == UNLIMITED { "max".to_owned() } else { limit.to_string() };
+    if config.is_vswap() {
+        if let Some(physpages) = config.physpages {
+            add("PHYSPAGES", "memory.max", pages(physpages.limit));
+        }
+        if let Some(swappages) = config.swappages {
+            add("SWAPPAGES", "memory.swap.max", pages(swappages.limit));
+        }
+    }
+    if let Some(numproc) = config.numproc {
+        add("NUMPROC", "pids.max", count(numproc.limit));
+    }
+    if let Some(percent) = config.cpulimit {
+        add("CPULIMIT", "cpu.max", cpu_max(percent));
+    }
+    let units = config.cpuunits;
+    writes.push(Write {
+        parameter: "CPUUNITS",
+        file: "cpu.weight",
+        value: cpu_weight(units.unwrap_or(DEFAULT_CPUUNITS)).to_string(),
+        asked: units.is_some_and(|units| units != DEFAULT_CPUUNITS),
+    });
+    writes
+}
+
+/// CPUUNITS 1000, the default, is the kernel's default weight of 100; ratios stay what they were.
+/// The kernel's weights go from 1 to 10000.
+fn cpu_weight(units: u64) -> u64 {
+    (units / 10).clamp(1, 10_000)
+}
+
+/// CPULIMIT is in percent of one CPU; 0 is no limit. A period of 100 ms is the kernel's default.
+fn cpu_max(percent: u64) -> String {
+    match percent {
+        0 => "max 100000".to_owned(),
+        percent => format!("{} 100000", percent.saturating_mul(1000)),
+    }
+}
+
+/// Writes them; returns the parameters that this node cannot enforce, each once.
+///
+/// # Errors
+/// When the kernel refuses a value whose controller is there: the file and the value are named.
+pub fn apply(group: &Cgroup, writes: &[Write]) -> Result<Vec<&'static str>, (Write, io::Error)> {
+    let mut missing = Vec::new();
+    for write in writes {
+        match group.write(write.file, &write.value) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if write.asked {
+                    missing.push(write.parameter);
+                }
+            }
+            Err(error) => return Err((write.clone(), error)),
+        }
+    }
+    Ok(missing)
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+    use vz_conf::ubc::BarrierLimit;
+
+    fn config() -> Config {
+        Config {
+            physpages: Some(BarrierLimit { barrier: 0, limit: 65536 }),
+            swappages: Some(BarrierLimit { barrier: 0, limit: UNLIMITED }),
+            numproc: Some(BarrierLimit { barrier: 100, limit: 500 }),
+            cpulimit: Some(50),
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn vswap() {
+        let found = writes(&config());
+        let value = |file: &str| {
+            found.iter().find(|write| write.file == file).map(|write| write.value.as_str())
+        };
+        assert_eq!(value("memory.max"), Some("268435456"));
+        assert_eq!(value("memory.swap.max"), Some("max"));
+        assert_eq!(value("pids.max"), Some("500"));
+        assert_eq!(value("cpu.max"), Some("50000 100000"));
+        assert_eq!(value("cpu.weight"), Some("100"));
+    }
+
+    #[test]
+    fn weights_keep_their_ratios() {
+        assert_eq!((cpu_weight(500), cpu_weight(1000), cpu_weight(2000)), (50, 100, 200));
+        assert_eq!((cpu_weight(8), cpu_weight(500_000)), (1, 10_000));
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("pids.max"), "").unwrap();
+        let group = Cgroup::open(directory.path()).unwrap();
+        let missing = apply(&group, &writes(&config())).unwrap();
+        assert_eq!(missing, ["PHYSPAGES", "SWAPPAGES", "CPULIMIT"]);
+        let text = std::fs::read_to_string(directory.path().join("pids.max")).unwrap();
+        assert_eq!(text, "500");
+    }
+}
