@@ -1,1 +1,3 @@
 //! The kernel's interfaces, one file each. Knows no container, makes no policy, prints nothing.
+
+pub mod seccomp;
