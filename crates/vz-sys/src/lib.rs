@@ -1,3 +1,4 @@
 //! The kernel's interfaces, one file each. Knows no container, makes no policy, prints nothing.
 
+pub mod bpf;
 pub mod seccomp;
