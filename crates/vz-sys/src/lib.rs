@@ -1,4 +1,6 @@
 //! The kernel's interfaces, one file each. Knows no container, makes no policy, prints nothing.
 
 pub mod bpf;
+pub mod loopdev;
+pub mod quota;
 pub mod seccomp;
