@@ -4,3 +4,4 @@ pub mod bpf;
 pub mod loopdev;
 pub mod quota;
 pub mod seccomp;
+pub mod systemd;
