@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod loopdev;
+pub mod process_exit;
 pub mod quota;
 pub mod seccomp;
 pub mod systemd;
