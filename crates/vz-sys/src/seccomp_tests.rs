@@ -308,6 +308,11 @@ fn filter_costs_less_than_100_ns_a_call() {
     };
     let program = Program::build(&all()).unwrap();
     let free = fastest();
+    if free > Duration::from_micros(2) {
+        let name = "filter_costs_less_than_100_ns_a_call";
+        eprintln!("skipped: {name}: an emulated processor, {free:?} for a call without filter");
+        return;
+    }
     let cost = in_child(|| match program.install() {
         Ok(()) => fastest().saturating_sub(free).as_nanos().min(254) as i32,
         Err(_) => 255,
