@@ -3,11 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use vz_conf::config::{Config, Scope};
+use vz_conf::change::Change;
+use vz_conf::config::Config;
 use vz_conf::ctid::Ctid;
 use vz_conf::exit::Exit;
 use vz_conf::file::ConfFile;
 use vz_conf::layout::Layout;
+use vz_conf::param::Scope;
 use vz_conf::warning::Warning;
 use vz_sys::mount;
 
@@ -57,7 +59,8 @@ impl<'n> Container<'n> {
                 return Err(error).at(Exit::NoGlobalConfig, "Unable to open", &node.shown(&path));
             }
         };
-        let (own, warnings) = Config::read(&file, &node.shown(&path), Scope::Container(id));
+        let (own, warnings) =
+            Config::read(&file, &node.shown(&path), Scope::Container, &node.text_context(id));
         let mut container = Container {
             node,
             id,
@@ -81,6 +84,33 @@ impl<'n> Container<'n> {
             Some(template) => self.node.path(vz_conf::config::expand_veid(template, self.id)),
         };
         (self.private, self.root) = (place(&self.config.ve_private), place(&self.config.ve_root));
+    }
+
+    /// Takes a sample's text for its configuration, which it does not have yet.
+    pub fn adopt(&mut self, file: ConfFile) {
+        let path = self.node.shown(&self.node.conf_path(self.id));
+        let context = self.node.text_context(self.id);
+        (self.own, self.warnings) = Config::read(&file, &path, Scope::Container, &context);
+        self.file = file;
+        self.refresh();
+    }
+
+    /// Saves a change into its configuration file.
+    ///
+    /// # Errors
+    /// When a value cannot stand in the file, or the file cannot be written.
+    pub fn store(&mut self, change: &Change) -> Result<()> {
+        let path = self.node.conf_path(self.id);
+        change
+            .store_into(&self.own, &mut self.file)
+            .map_err(|error| Error::Refused(Exit::ConfigSaveFailed, error.to_string()))?;
+        self.file
+            .save(&path)
+            .map_err(|error| Error::Refused(Exit::ConfigSaveFailed, error.to_string()))?;
+        self.own = change.apply_to(&self.own);
+        self.configured = true;
+        self.refresh();
+        Ok(())
     }
 
     /// The same, of a container that must have a configuration file.

@@ -6,18 +6,16 @@
 use std::collections::HashSet;
 
 use vz_conf::config::Config;
-use vz_conf::ctid::Ctid;
-use vz_conf::exit::Exit;
-use vz_sys::bpf::{DeviceKind, DeviceRule};
+use vz_conf::device::DeviceKind;
+use vz_sys::bpf::{DeviceRule, Kind};
 use vz_sys::caps::Capability;
 use vz_sys::namespace::Namespaces;
 use vz_sys::seccomp::{CONTAINER_DENY, Rule, UNMAPPED_DENY};
 
 use crate::container::Container;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::group::Place;
 use crate::guest::Guest;
-use crate::lifecycle::start::IDS;
 use crate::limits;
 use crate::report::Report;
 use crate::state::{Phase, State};
@@ -203,8 +201,8 @@ fn devices(config: &Config) -> Vec<DeviceRule> {
         mknod: true,
     };
     let mut rules = vec![
-        rule(DeviceKind::Char, None, None, false),
-        rule(DeviceKind::Block, None, None, false),
+        rule(Kind::Char, None, None, false),
+        rule(Kind::Block, None, None, false),
     ];
     for (major, minor) in [
         (1, Some(3)),   // null
@@ -216,18 +214,19 @@ fn devices(config: &Config) -> Vec<DeviceRule> {
         (5, Some(1)),   // console
         (5, Some(2)),   // ptmx
     ] {
-        rules.push(rule(DeviceKind::Char, Some(major), minor, true));
+        rules.push(rule(Kind::Char, Some(major), minor, true));
     }
     // Unix98 terminals: 136 to 143 (devices.txt).
     for major in 136..=143 {
-        rules.push(rule(DeviceKind::Char, Some(major), None, true));
+        rules.push(rule(Kind::Char, Some(major), None, true));
     }
-    rules.extend(config.device_permissions().map(|device| DeviceRule {
-        kind: if device.block { DeviceKind::Block } else { DeviceKind::Char },
+    let configured = config.devices.iter().flat_map(|list| list.as_slice());
+    rules.extend(configured.map(|device| DeviceRule {
+        kind: if device.kind == DeviceKind::Block { Kind::Block } else { Kind::Char },
         major: Some(device.major),
         minor: device.minor,
-        read: device.read,
-        write: device.write,
+        read: device.access.read,
+        write: device.access.write,
         mknod: true,
     }));
     rules
@@ -235,7 +234,7 @@ fn devices(config: &Config) -> Vec<DeviceRule> {
 
 fn capabilities(config: &Config, user_namespace: bool) -> HashSet<Capability> {
     let mut set: HashSet<Capability> = DEFAULT_CAPABILITIES.into_iter().collect();
-    for (name, on) in config.capability_changes() {
+    for (name, on) in config.capability.iter().flat_map(|list| list.iter()) {
         // VE_ADMIN and FS_MASK are names of the old kernel: no capability of today's has them.
         let Ok(capability) = format!("CAP_{name}").parse::<Capability>() else { continue };
         if on {

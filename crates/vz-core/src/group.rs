@@ -165,13 +165,16 @@ fn scope_name(id: Ctid) -> String {
 
 fn make_scope(id: Ctid, first: Pid) -> io::Result<()> {
     let name = scope_name(id);
-    let request = systemd::Scope {
+    let scope = systemd::Scope {
         name: &name,
         slice: SLICE,
         description: &format!("OpenVZ container {id}"),
-        processes: &[first],
+        processes: &[first.as_raw() as u32],
+        properties: systemd::DELEGATED,
     };
-    systemd::start_scope(&request, PATIENCE).map_err(io::Error::other)
+    systemd::Manager::connect(Path::new("/run"), PATIENCE)
+        .and_then(|mut manager| manager.start_scope(&scope, PATIENCE))
+        .map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -180,7 +183,7 @@ mod tests {
 
     #[test]
     fn places() {
-        let id = Ctid::parse("101").unwrap();
+        let id = Ctid::new(101).unwrap();
         let plain = Place::of("/sys/fs/cgroup".into(), false, id);
         assert_eq!(plain.path(), Path::new("/sys/fs/cgroup/vz/101"));
         let scope = Place::of("/sys/fs/cgroup".into(), true, id);

@@ -25,8 +25,7 @@ const LAST_WITH_DEFAULT: u32 = 65_534;
 pub fn bases(container: &Container<'_>) -> Result<(u32, u32)> {
     let (own, node) = (&container.own, &container.node.config);
     let uid = own.local_uid.or(node.local_uid.filter(|uid| *uid == 0));
-    let gid = own.local_gid.or(uid.filter(|_| own.local_uid.is_some())).or(uid);
-    match (uid, gid) {
+    match (uid, own.local_gid) {
         (None, _) => {
             let base = default_base(container.id).ok_or_else(|| no_default(container.id))?;
             refuse_users(container, base)?;
@@ -34,10 +33,10 @@ pub fn bases(container: &Container<'_>) -> Result<(u32, u32)> {
         }
         (Some(0), _) => Ok((0, 0)),
         (Some(uid), gid) => {
-            let gid = gid.unwrap_or(uid);
-            if uid.checked_add(IDS).is_none() || gid.checked_add(IDS).is_none() {
+            let fits = |id: u64| u32::try_from(id).ok().filter(|id| id.checked_add(IDS).is_some());
+            let (Some(uid), Some(gid)) = (fits(uid), fits(gid.unwrap_or(uid))) else {
                 return Err(refused(format!("LOCAL_UID {uid} leaves no room for {IDS} ids")));
-            }
+            };
             refuse_users(container, uid)?;
             refuse_containers(container, uid)?;
             Ok((uid, gid))

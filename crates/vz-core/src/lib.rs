@@ -1,5 +1,25 @@
 //! The container and the node: everything that happens.
+//!
+//! Nothing here prints, exits or reads the environment: what an action has to say goes to a
+//! [`report::Report`], what went wrong is an [`error::Error`] with its exit code.
 #![forbid(unsafe_code)]
 
+pub mod container;
+pub mod description;
+pub mod error;
+pub mod group;
+pub mod guest;
+pub mod hooks;
+pub mod ids;
+pub mod layout;
+pub mod lifecycle;
+pub mod limits;
+pub mod lock;
+pub mod names;
+pub mod node;
+mod old_cgroup;
 pub mod remove_tree;
+pub mod report;
+pub mod state;
+pub mod template;
 pub mod unpack;

@@ -5,7 +5,7 @@
 use std::io;
 
 use vz_conf::config::Config;
-use vz_conf::ubc::UNLIMITED;
+use vz_conf::ubc::{Resource, UNLIMITED};
 use vz_sys::cgroup::Cgroup;
 
 /// Bytes in a page: the unit of `*PAGES` parameters on this architecture.
@@ -39,14 +39,14 @@ pub fn writes(config: &Config) -> Vec<Write> {
     };
     let count = |limit: u64| if limit == UNLIMITED { "max".to_owned() } else { limit.to_string() };
     if config.is_vswap() {
-        if let Some(physpages) = config.physpages {
+        if let Some(physpages) = config.ubc.get(Resource::Physpages) {
             add("PHYSPAGES", "memory.max", pages(physpages.limit));
         }
-        if let Some(swappages) = config.swappages {
+        if let Some(swappages) = config.ubc.get(Resource::Swappages) {
             add("SWAPPAGES", "memory.swap.max", pages(swappages.limit));
         }
     }
-    if let Some(numproc) = config.numproc {
+    if let Some(numproc) = config.ubc.get(Resource::Numproc) {
         add("NUMPROC", "pids.max", count(numproc.limit));
     }
     if let Some(percent) = config.cpulimit {
@@ -103,13 +103,14 @@ mod tests {
     use vz_conf::ubc::BarrierLimit;
 
     fn config() -> Config {
-        Config {
-            physpages: Some(BarrierLimit { barrier: 0, limit: 65536 }),
-            swappages: Some(BarrierLimit { barrier: 0, limit: UNLIMITED }),
-            numproc: Some(BarrierLimit { barrier: 100, limit: 500 }),
-            cpulimit: Some(50),
-            ..Config::default()
-        }
+        let mut config = Config { cpulimit: Some(50), ..Config::default() };
+        let mut set = |resource, barrier, limit| {
+            config.ubc.set(resource, Some(BarrierLimit { barrier, limit }));
+        };
+        set(Resource::Physpages, 0, 65536);
+        set(Resource::Swappages, 0, UNLIMITED);
+        set(Resource::Numproc, 100, 500);
+        config
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use vz_conf::config::{Config, Scope};
+use vz_conf::config::Config;
+use vz_conf::context::Context;
 use vz_conf::ctid::Ctid;
 use vz_conf::exit::Exit;
 use vz_conf::file::ConfFile;
+use vz_conf::param::Scope;
 use vz_conf::warning::Warning;
 use vz_sys::cgroup;
 
@@ -45,11 +47,14 @@ impl Node {
             hierarchy: OnceCell::new(),
         };
         let path = node.global_config_path();
-        let file = ConfFile::load(&path).map_err(|error| Error::NoGlobalConfig {
+        let bytes = std::fs::read(&path).map_err(|error| Error::NoGlobalConfig {
             path: node.shown(&path),
             source: error.into(),
         })?;
-        (node.config, node.warnings) = Config::read(&file, &node.shown(&path), Scope::Global);
+        let file = ConfFile::parse(&bytes);
+        let context = node.text_context(Ctid::NODE);
+        (node.config, node.warnings) =
+            Config::read(&file, &node.shown(&path), Scope::Node, &context);
         Ok(node)
     }
 
@@ -71,6 +76,12 @@ impl Node {
                 Err(_) => path.to_owned(),
             },
         }
+    }
+
+    /// What gives the text of container `id`'s configuration its meaning.
+    pub fn text_context(&self, id: Ctid) -> Context {
+        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
+        Context { cpus, ..Context::new(id) }
     }
 
     /// The first of two places that is there, the first one when neither is.
@@ -178,6 +189,6 @@ impl Node {
     /// # Errors
     /// As [`Node::cgroup_hierarchy`].
     pub fn has_scopes(&self) -> Result<bool> {
-        Ok(vz_sys::systemd::is_booted() && self.cgroup_hierarchy()? == Path::new("/sys/fs/cgroup"))
+        Ok(vz_sys::systemd::is_booted(Path::new("/run")) && self.cgroup_hierarchy()? == Path::new("/sys/fs/cgroup"))
     }
 }

@@ -1,15 +1,21 @@
 //! The kernel's interfaces, one file each. Knows no container, makes no policy, prints nothing.
 
 pub mod beneath;
+pub mod bpf;
 pub mod caps;
 pub mod cgroup;
 pub mod channel;
 pub mod clone;
 pub mod inode_flags;
+pub mod loopdev;
 pub mod mount;
 pub mod namespace;
 pub mod pidfd;
 pub mod proc;
+pub mod process_exit;
 pub mod pty;
+pub mod quota;
 pub mod rlimit;
+pub mod seccomp;
+pub mod systemd;
 pub mod xattr;

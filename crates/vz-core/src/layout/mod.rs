@@ -36,10 +36,9 @@ pub fn of(layout: Layout) -> Result<&'static dyn Storage> {
     match layout {
         Layout::Simfs => Ok(&simfs::Simfs),
         Layout::Ploop(_) => Ok(&ploop::Ploop),
-        #[allow(unreachable_patterns)]
-        other => Err(Error::Refused(
+        Layout::Overlay => Err(Error::Refused(
             vz_conf::exit::Exit::MountFailed,
-            format!("Layout {} is not supported", other.word()),
+            "Layout overlay is not supported yet: use simfs or ploop".into(),
         )),
     }
 }

@@ -4,13 +4,13 @@
 //! mount of it is gone, so nothing is left behind by whoever is killed in between.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use vz_conf::exit::Exit;
-use vz_sys::loopdev::{self, LoopDevice};
+use vz_sys::loopdev;
 use vz_sys::mount::{self, Attributes, Setting};
 
 use super::Storage;
@@ -137,10 +137,19 @@ fn mount_image(image: &Path) -> Result<OwnedFd> {
         .open(image)
         .at(Exit::MountFailed, "Cannot open the image", image)?;
     let options = loopdev::Options { autoclear: true, ..loopdev::Options::default() };
-    let device = LoopDevice::attach(file.as_fd(), options).map_err(|error| {
-        Error::Refused(Exit::MountFailed, format!("No loop device for {}: {error}", image.display()))
+    let devices = loopdev::LoopDevices {
+        devices: "/dev".into(),
+        sysfs: "/sys".into(),
+        private: "/run/vz".into(),
+    };
+    // Kept until it is mounted: the kernel detaches it when the last one who has it is gone.
+    let device = devices.attach(file.as_fd(), options).map_err(|error| {
+        Error::Refused(
+            Exit::MountFailed,
+            format!("No loop device for {}: cannot {error}", image.display()),
+        )
     })?;
-    let source = device.path().display().to_string();
+    let source = format!("/proc/self/fd/{}", device.as_fd().as_raw_fd());
     let settings = [Setting::Text("source", &source), Setting::Flag("rw")];
     mount::make(c"ext4", &settings, Attributes::default()).at(
         Exit::MountFailed,

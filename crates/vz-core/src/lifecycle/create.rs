@@ -70,9 +70,10 @@ fn run(
     check_places(container)?;
     choose_layout(container, options);
     if let Some(base) = ids::range_to_record(container)? {
-        (container.own.local_uid, container.own.local_gid) = (Some(base), Some(base));
+        let base = Some(u64::from(base));
+        (container.own.local_uid, container.own.local_gid) = (base, base);
     }
-    if let Some(name) = options.change.name() {
+    if let Some(name) = &options.change.values.name {
         names::assign(container.node, container.id, name, None)?;
         report.info(&format!("Name {name} assigned"));
     }
@@ -164,9 +165,9 @@ fn check_places(container: &Container<'_>) -> Result<()> {
 
 /// `--layout`, else that of the container's configuration, else (for a new one) vz.conf's, else ploop.
 fn choose_layout(container: &mut Container<'_>, options: &Options<'_>) {
-    let asked = options.change.layout().or(container.own.ve_layout);
+    let asked = options.change.values.ve_layout.or(container.own.ve_layout);
     let global = container.node.config.ve_layout.filter(|_| !container.configured);
-    container.own.ve_layout = Some(asked.or(global).unwrap_or(Layout::default_for_new()));
+    container.own.ve_layout = Some(asked.or(global).unwrap_or(Layout::Ploop(None)));
     container.refresh();
 }
 
@@ -236,14 +237,14 @@ fn save_configuration(
     template: &Template,
 ) -> Result<()> {
     let mut change = options.change.clone();
-    change.set_created(
-        container.config.ve_root.clone(),
-        container.config.ve_private.clone(),
-        container.layout(),
-        template.name.clone(),
-        container.own.origin_sample.clone(),
-        container.own.local_uid.zip(container.own.local_gid),
-    );
+    let values = &mut change.values;
+    values.ve_root = container.config.ve_root.clone();
+    values.ve_private = container.config.ve_private.clone();
+    values.ve_layout = Some(container.layout());
+    values.ostemplate = Some(template.name.clone());
+    values.origin_sample = container.own.origin_sample.clone();
+    values.local_uid = container.own.local_uid;
+    values.local_gid = container.own.local_gid;
     container.store(&change)
 }
 
@@ -269,7 +270,7 @@ fn clean_up(
         // Only an empty one: made as a lock, or by somebody else as a place.
         let _ = std::fs::remove_dir(&container.private);
     }
-    if let Some(name) = options.change.name()
+    if let Some(name) = &options.change.values.name
         && !existed
         && let Err(error) = names::remove(container.node, container.id, name)
     {

@@ -238,7 +238,7 @@ fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
             Ok(length) => bytes = &bytes[length..],
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => {
-                crate::wait_writable(to)?;
+                vz_sys::pidfd::wait_ready(to, PollFlags::POLLOUT, None)?;
             }
             Err(error) => return Err(error.into()),
         }

@@ -22,6 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::unistd::Pid;
 use vz_conf::exit::Exit;
+use vz_conf::yesno::YesNo;
 use vz_sys::channel::{self, Channel};
 use vz_sys::{bpf, namespace, pidfd};
 
@@ -59,7 +60,7 @@ pub struct Options {
 /// # Errors
 /// One of the refusals of ORIGINAL's start, or the step that failed; nothing is left behind.
 pub fn start(container: &Container<'_>, options: Options, report: &mut dyn Report) -> Result<()> {
-    if container.config.disabled == Some(true) && !options.force {
+    if container.config.disabled == Some(YesNo::Yes) && !options.force {
         return Err(Error::StartDisabled);
     }
     container.require_private()?;
@@ -166,7 +167,7 @@ fn make_groups(
             source: error.into(),
         })?;
     description.tell_limits(&missing, report);
-    bpf::DeviceFilter::load("vz_devices", &description.devices)
+    bpf::DeviceProgram::load("vz_devices", &description.devices)
         .and_then(|filter| filter.attach(groups.top.as_fd()))
         .map_err(|error| Error::Refused(Exit::SetDevicesFailed, error.to_string()))
 }

@@ -1,0 +1,135 @@
+//! `simfs`: a directory of the node with a project quota.
+//!
+//! The project id is the CTID, set with PROJINHERIT on the empty directory, so that all that is
+//! ever made below belongs to it: links and devices too, which could not be given an id later.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use vz_conf::exit::Exit;
+use vz_conf::yesno::YesNo;
+use vz_sys::mount::{self, Place};
+use vz_sys::quota::{self, Limit, Limits, Project, Support};
+
+use super::Storage;
+use crate::container::Container;
+use crate::error::{Context, Error, Result};
+
+/// The layout.
+pub struct Simfs;
+
+impl Storage for Simfs {
+    fn make(&self, container: &Container<'_>, area: &Path) -> Result<OwnedFd> {
+        let directory = open_directory(area)?;
+        // Given where it can be, also with DISK_QUOTA=no: so it can be switched on later.
+        match support(&directory, area)? {
+            Support::None if wants_quota(container) => return Err(no_quota(area, Support::None)),
+            Support::None => {}
+            Support::AccountingOnly if wants_quota(container) => {
+                return Err(no_quota(area, Support::AccountingOnly));
+            }
+            Support::AccountingOnly => set_project(&directory, container, area)?,
+            Support::Enforced => {
+                set_project(&directory, container, area)?;
+                set_limits(&directory, container, area)?;
+            }
+        }
+        Ok(directory.into())
+    }
+
+    fn mount(&self, container: &Container<'_>, _skip_fsck: bool) -> Result<OwnedFd> {
+        let private = &container.private;
+        let directory = open_directory(private)?;
+        match support(&directory, private)? {
+            Support::Enforced => {
+                let project = quota::project(directory.as_fd()).unwrap_or(Project { id: 0, inherit: false });
+                // A private area that came from elsewhere has no project yet.
+                if wants_quota(container) && project.id != container.id.get() {
+                    adopt(&directory, container, private)?;
+                }
+                set_limits(&directory, container, private)?;
+            }
+            other if wants_quota(container) => return Err(no_quota(private, other)),
+            _ => {}
+        }
+        mount::clone_tree(Place::Path(private), false).at(
+            Exit::MountFailed,
+            "Cannot clone",
+            private,
+        )
+    }
+}
+
+/// A quota is wanted unless DISK_QUOTA says no.
+fn wants_quota(container: &Container<'_>) -> bool {
+    container.config.disk_quota != Some(YesNo::No)
+}
+
+fn open_directory(path: &Path) -> Result<File> {
+    File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_DIRECTORY)
+        .open(path)
+        .at(Exit::MountFailed, "Cannot open", path)
+}
+
+fn support(directory: &File, path: &Path) -> Result<Support> {
+    quota::support(directory.as_fd()).at(Exit::QuotaOnFailed, "Cannot ask for disk quota of", path)
+}
+
+fn no_quota(path: &Path, support: Support) -> Error {
+    let why = match support {
+        Support::AccountingOnly => "counts but does not enforce project quota",
+        _ => "has no project quota",
+    };
+    Error::Refused(
+        Exit::QuotaOnFailed,
+        format!(
+            "The file system of {} {why}: tune2fs -O project -Q prjquota on it (unmounted) and \
+             mount it with prjquota, or use --layout ploop, or set DISK_QUOTA=no",
+            path.display()
+        ),
+    )
+}
+
+fn set_project(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
+    let project = Project { id: container.id.get(), inherit: true };
+    quota::set_project(directory.as_fd(), project).at(
+        Exit::QuotaInitFailed,
+        "Cannot set the project id of",
+        path,
+    )
+}
+
+fn adopt(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
+    quota::set_project_recursive(directory.as_fd(), container.id.get())
+        .map(|_| ())
+        .at(Exit::QuotaInitFailed, "Cannot set the project id of all in", path)
+}
+
+/// DISKSPACE is in KB. None means no limit: 0 to the kernel.
+fn set_limits(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
+    let limits = match wants_quota(container) {
+        false => Limits::default(),
+        true => limits(container),
+    };
+    quota::set_limits(directory.as_fd(), container.id.get(), &limits).at(
+        Exit::QuotaSetFailed,
+        "Cannot set the disk quota of",
+        path,
+    )
+}
+
+fn limits(container: &Container<'_>) -> Limits {
+    let (space, inodes) = (container.config.diskspace, container.config.diskinodes);
+    Limits {
+        space: space.map_or(Limit::default(), |space| Limit {
+            soft: space.soft.saturating_mul(1024),
+            hard: space.hard.saturating_mul(1024),
+        }),
+        inodes: inodes
+            .map_or(Limit::default(), |inodes| Limit { soft: inodes.soft, hard: inodes.hard }),
+    }
+}
