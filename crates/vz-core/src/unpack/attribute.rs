@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn both_spellings_are_one_attribute() {
         let records =
-            Records::parse(b"25 SCHILY.xattr.user.a%3D=x\n32 LIBARCHIVE.xattr.user.a%3D=Zg==\n");
+            Records::parse(b"28 SCHILY.xattr.user.a%3D=x\n35 LIBARCHIVE.xattr.user.a%3D=Zg==\n");
         let attributes = of_records(&records.unwrap()).unwrap();
         assert_eq!(attributes, [(b"user.a=".to_vec(), b"f".to_vec())]);
     }
