@@ -71,6 +71,17 @@ pub fn open_directory(directory: BorrowedFd<'_>, path: &OsStr) -> Result<OwnedFd
     open_beneath(directory, path, OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty())
 }
 
+/// Opens the directory that `directory` is in now, for reading, unless that is another mount.
+/// Others may have moved `directory`: the caller has to check where this led.
+///
+/// # Errors
+/// `EXDEV` where `directory` is the root of a mount, and those of open(2).
+pub fn open_parent(directory: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+    let how = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
+    resolve(directory, OsStr::new(".."), flags, Mode::empty(), how)
+}
+
 /// Makes the directory `name` in `parent`.
 ///
 /// # Errors

@@ -22,13 +22,7 @@ pub fn set(file: BorrowedFd<'_>, name: &OsStr, value: &[u8]) -> Result<()> {
     // SAFETY: `name` is NUL-terminated and `value` is readable for the length given; both outlive
     // the call, and the kernel keeps neither.
     let answer = unsafe {
-        libc::fsetxattr(
-            file.as_raw_fd(),
-            name.as_ptr(),
-            value.as_ptr().cast(),
-            value.len(),
-            0,
-        )
+        libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0)
     };
     Errno::result(answer).map(drop)
 }
