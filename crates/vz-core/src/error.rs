@@ -75,8 +75,8 @@ pub enum Error {
     /// Nothing in the container can be its init.
     #[error("Unable to start init, probably incorrect template")]
     NoInit,
-    /// A program of the node or of the container could not be found.
-    #[error("{0}")]
+    /// Refused, in words of its own.
+    #[error("{1}")]
     Refused(Exit, String),
     /// The admin, or a signal, called it off.
     #[error("Cancelled")]

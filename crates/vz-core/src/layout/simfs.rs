@@ -106,7 +106,10 @@ fn set_project(directory: &File, container: &Container<'_>, path: &Path) -> Resu
 fn adopt(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
     quota::set_project_recursive(directory.as_fd(), container.id.get())
         .map(|_| ())
-        .at(Exit::QuotaInitFailed, "Cannot set the project id of all in", path)
+        .map_err(|error| {
+            let text = format!("Cannot set the project id of all in {}: {error}", path.display());
+            Error::Refused(Exit::QuotaInitFailed, text)
+        })
 }
 
 /// DISKSPACE is in KB. None means no limit: 0 to the kernel.

@@ -212,7 +212,8 @@ fn fill(
 }
 
 fn unpack_failed(node: &crate::node::Node, template: &Template, error: &UnpackError) -> Error {
-    let exit = if error.is_no_space() { Exit::NoDiskSpace } else { Exit::UnpackFailed };
+    let full = matches!(error, UnpackError::NoSpace { .. });
+    let exit = if full { Exit::NoDiskSpace } else { Exit::UnpackFailed };
     let path = node.shown(&template.path);
     Error::Refused(exit, format!("Unpack {} failed: {error}", path.display()))
 }

@@ -300,7 +300,7 @@ fn become_init(inside: &Inside) -> Step<std::convert::Infallible> {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     step(clone::close_on_exec_from(3), "Cannot close descriptors")?;
     // The filter is installed while CAP_SYS_ADMIN is still there to do so.
-    step(inside.seccomp.install(), "Cannot install the system call filter")?;
+    step(inside.seccomp.install().map_err(io::Error::other), "Cannot install the system call filter")?;
     step(caps::keep_only(&inside.capabilities), "Cannot drop capabilities")?;
     debug_assert!(inside.line.as_fd().as_raw_fd() > 2);
     Err(Failure::new("init", &execute_init(&inside.environment)))

@@ -33,7 +33,7 @@ use crate::guest::Guest;
 use crate::lifecycle::{mounting, teardown};
 use crate::{hooks, limits};
 use crate::report::Report;
-use crate::state::{Phase, ProcessId, State};
+use crate::state::{Phase, ProcessId};
 use message::Message;
 use ready::Readiness;
 
