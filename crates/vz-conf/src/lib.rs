@@ -1,2 +1,35 @@
-//! The text formats of OpenVZ. Pure: no kernel, no root, no paths of a node.
+//! The text formats of OpenVZ: configuration files, parameters, value types, exit codes.
+//!
+//! Pure: no kernel, no root, no paths of a node. Text comes in, values come out; only
+//! [`file::ConfFile::save`] touches a file, and it is told which.
 #![forbid(unsafe_code)]
+
+pub mod capability;
+pub mod context;
+pub mod cpu;
+pub mod cpumask;
+pub mod ctid;
+pub mod device;
+pub mod error;
+pub mod exit;
+pub mod feature;
+pub mod file;
+pub mod ipaddr;
+pub mod layout;
+pub mod list;
+pub mod meminfo;
+pub mod netfilter;
+pub mod netif;
+mod number;
+pub mod quote;
+pub mod size;
+pub mod ubc;
+pub mod warning;
+pub mod yesno;
+
+pub use context::Context;
+pub use ctid::Ctid;
+pub use error::ParseError;
+pub use exit::Exit;
+pub use file::ConfFile;
+pub use warning::{Warning, WarningKind};
