@@ -47,6 +47,10 @@ pub enum ParseError {
     /// The MAC address of the node's end is not one.
     #[error("Invalid host MAC address")]
     HostMac,
+    /// A device name that the node has no device for; the text says which and why. Only the
+    /// caller can look, so only the caller makes this one.
+    #[error("{0}")]
+    Devnode(String),
     /// A network option that may be given only once on a command line was given again.
     #[error("Multiple use of --{0} option not allowed")]
     Repeated(&'static str),

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod capability;
+pub mod change;
+pub mod config;
 pub mod context;
 pub mod cpu;
 pub mod cpumask;
@@ -21,15 +23,19 @@ pub mod meminfo;
 pub mod netfilter;
 pub mod netif;
 mod number;
+pub mod param;
 pub mod quote;
 pub mod size;
 pub mod ubc;
 pub mod warning;
 pub mod yesno;
 
+pub use change::{Change, OptionName, ValueError};
+pub use config::Config;
 pub use context::Context;
 pub use ctid::Ctid;
 pub use error::ParseError;
 pub use exit::Exit;
 pub use file::ConfFile;
+pub use param::{PARAMS, Param, ParamId, Scope};
 pub use warning::{Warning, WarningKind};
