@@ -368,3 +368,40 @@ fn a_name_in_a_message_is_printable() {
     let message = answer.unwrap_err().to_string();
     assert!(!message.chars().any(char::is_control), "{message:?}");
 }
+
+#[test]
+fn more_attributes_than_any_file_has() {
+    let names: Vec<String> = (0..2000).map(|n| format!("SCHILY.xattr.user.{n}")).collect();
+    let records: Vec<(&str, &[u8])> = names.iter().map(|name| (&name[..], &b"x"[..])).collect();
+    let archive = Tar::new().pax(&records).file("x", "").end();
+    assert_refused(&archive, "x", Refusal::LargeDescription);
+}
+
+#[test]
+fn a_device_node_that_is_not_permitted_is_said() {
+    let test = "in_a_user_namespace_a_device_node_is_not_permitted";
+    let mut child = std::process::Command::new("unshare");
+    child.arg("-r").arg(std::env::current_exe().unwrap()).args(["--exact", "--ignored", test]);
+    let done = child.output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    if !said.contains("running 1 test") {
+        eprintln!("skipped a_device_node_that_is_not_permitted_is_said: no user namespaces here");
+        return;
+    }
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// The part that runs in a user namespace, started by the test above.
+#[test]
+#[ignore = "runs in a user namespace only"]
+fn in_a_user_namespace_a_device_node_is_not_permitted() {
+    let node = Tar::new().with(b'3', b"dev/null", b"", b"", |header| {
+        octal(&mut header[329..337], 1);
+        octal(&mut header[337..345], 3);
+    });
+    let archive = node.end();
+    match Sandbox::new().unpack(&archive) {
+        Err(UnpackError::DeviceRefused { name, .. }) => assert_eq!(name, "dev/null"),
+        other => panic!("{other:?}"),
+    }
+}

@@ -13,6 +13,10 @@ const TAKEN: [&[u8]; 2] = [b"user.", b"system.posix_acl_"];
 /// File capabilities (capabilities(7)).
 const CAPABILITY: &[u8] = b"security.capability";
 
+/// How many attributes a member may have: more than any file system keeps of one file, and few
+/// enough to be compared with each other.
+const MOST: usize = 1024;
+
 /// A name and a value.
 pub(super) type Attribute = (Vec<u8>, Vec<u8>);
 
@@ -25,6 +29,9 @@ pub(super) fn of_records(records: &Records) -> Result<Vec<Attribute>, Refusal> {
         } else if let Some(name) = key.strip_prefix(LIBARCHIVE) {
             let value = base_64(value).ok_or(Refusal::Attribute)?;
             set(&mut attributes, unescape(name)?, value);
+        }
+        if attributes.len() > MOST {
+            return Err(Refusal::LargeDescription);
         }
     }
     Ok(attributes)
