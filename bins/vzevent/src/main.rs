@@ -1,0 +1,3 @@
+//! vzevent.
+#![forbid(unsafe_code)]
+fn main() {}
