@@ -210,10 +210,11 @@ impl<'n> Container<'n> {
     pub fn save_state(&self, state: &State) -> Result<()> {
         let path = self.node.state_path(self.id);
         let directory = self.node.run_dir();
-        self.node
-            .make_directory(&directory, 0o755)
-            .and_then(|()| state.save(&path))
-            .at(Exit::SystemError, "Cannot write", &path)
+        self.node.make_directory(&directory, 0o755).and_then(|()| state.save(&path)).at(
+            Exit::SystemError,
+            "Cannot write",
+            &path,
+        )
     }
 
     /// Says whether it runs.

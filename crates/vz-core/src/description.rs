@@ -116,9 +116,11 @@ impl Description {
             user_namespace,
             uid_base,
             gid_base,
-            hostname: config.hostname.clone().filter(|name| !name.is_empty()).unwrap_or_else(
-                || "localhost".to_owned(),
-            ),
+            hostname: config
+                .hostname
+                .clone()
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| "localhost".to_owned()),
             place: container.group_place()?,
             limits: limits::writes(config),
             devices: devices(config),
@@ -200,19 +202,16 @@ fn devices(config: &Config) -> Vec<DeviceRule> {
         write: use_it,
         mknod: true,
     };
-    let mut rules = vec![
-        rule(Kind::Char, None, None, false),
-        rule(Kind::Block, None, None, false),
-    ];
+    let mut rules = vec![rule(Kind::Char, None, None, false), rule(Kind::Block, None, None, false)];
     for (major, minor) in [
-        (1, Some(3)),   // null
-        (1, Some(5)),   // zero
-        (1, Some(7)),   // full
-        (1, Some(8)),   // random
-        (1, Some(9)),   // urandom
-        (5, Some(0)),   // tty
-        (5, Some(1)),   // console
-        (5, Some(2)),   // ptmx
+        (1, Some(3)), // null
+        (1, Some(5)), // zero
+        (1, Some(7)), // full
+        (1, Some(8)), // random
+        (1, Some(9)), // urandom
+        (5, Some(0)), // tty
+        (5, Some(1)), // console
+        (5, Some(2)), // ptmx
     ] {
         rules.push(rule(Kind::Char, Some(major), minor, true));
     }
@@ -262,4 +261,3 @@ fn seccomp(user_namespace: bool) -> Vec<Rule> {
 fn environment() -> Vec<String> {
     ["HOME=/", "TERM=linux", PATH, "container=openvz"].map(str::to_owned).to_vec()
 }
-

@@ -100,9 +100,7 @@ pub struct OsText(pub io::Error);
 impl std::fmt::Display for OsText {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0.raw_os_error() {
-            Some(number) => {
-                formatter.write_str(nix::errno::Errno::from_raw(number).desc())
-            }
+            Some(number) => formatter.write_str(nix::errno::Errno::from_raw(number).desc()),
             None => self.0.fmt(formatter),
         }
     }

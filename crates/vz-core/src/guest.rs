@@ -53,8 +53,11 @@ impl Guest {
     /// When the root area itself cannot be opened.
     pub fn look_at(root: &Path) -> Result<Guest> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let root = nix::fcntl::open(root, flags, Mode::empty())
-            .at(Exit::MountFailed, "Cannot open", root)?;
+        let root = nix::fcntl::open(root, flags, Mode::empty()).at(
+            Exit::MountFailed,
+            "Cannot open",
+            root,
+        )?;
         Ok(Guest { init: find_init(root.as_fd()) })
     }
 
@@ -108,8 +111,7 @@ fn identity(file: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
 fn systemd_version(root: BorrowedFd<'_>) -> Option<u32> {
     SYSTEMD_LIBRARIES.iter().find_map(|directory| {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
-        let opened =
-            beneath::open_in_root(root, directory.as_ref(), flags, Mode::empty()).ok()?;
+        let opened = beneath::open_in_root(root, directory.as_ref(), flags, Mode::empty()).ok()?;
         let mut entries = nix::dir::Dir::from_fd(opened).ok()?;
         entries.iter().flatten().find_map(|entry| version_in(entry.file_name().to_str().ok()?))
     })

@@ -107,4 +107,3 @@ pub fn run_inside(
     let code = exec::run_script(container, init, script, report)?;
     if code == 0 { Ok(()) } else { Err(Error::Reported(Exit::ActionScriptFailed)) }
 }
-

@@ -15,6 +15,7 @@ pub mod layout;
 pub mod lifecycle;
 pub mod limits;
 pub mod lock;
+pub mod log;
 pub mod names;
 pub mod node;
 mod old_cgroup;

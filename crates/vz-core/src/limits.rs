@@ -5,6 +5,7 @@
 use std::io;
 
 use vz_conf::config::Config;
+use vz_conf::param::ParamId;
 use vz_conf::ubc::{Resource, UNLIMITED};
 use vz_sys::cgroup::Cgroup;
 
@@ -60,6 +61,23 @@ pub fn writes(config: &Config) -> Vec<Write> {
         asked: units.is_some_and(|units| units != DEFAULT_CPUUNITS),
     });
     writes
+}
+
+/// Says whether `write` is what parameter `id` becomes.
+pub fn is_for(write: &Write, id: ParamId) -> bool {
+    match id {
+        ParamId::Ubc(resource) => resource.key() == write.parameter,
+        ParamId::Ram => write.parameter == "PHYSPAGES",
+        ParamId::Swap => write.parameter == "SWAPPAGES",
+        ParamId::Cpuunits => write.parameter == "CPUUNITS",
+        ParamId::Cpulimit => write.parameter == "CPULIMIT",
+        _ => false,
+    }
+}
+
+/// Says whether `write` comes from a beancounter, not from a CPU parameter.
+pub fn is_beancounter(write: &Write) -> bool {
+    !write.parameter.starts_with("CPU")
 }
 
 /// CPUUNITS 1000, the default, is the kernel's default weight of 100; ratios stay what they were.

@@ -189,6 +189,7 @@ impl Node {
     /// # Errors
     /// As [`Node::cgroup_hierarchy`].
     pub fn has_scopes(&self) -> Result<bool> {
-        Ok(vz_sys::systemd::is_booted(Path::new("/run")) && self.cgroup_hierarchy()? == Path::new("/sys/fs/cgroup"))
+        Ok(vz_sys::systemd::is_booted(Path::new("/run"))
+            && self.cgroup_hierarchy()? == Path::new("/sys/fs/cgroup"))
     }
 }

@@ -40,11 +40,11 @@ pub fn find(node: &Node, name: &str) -> Result<Template> {
         if base.is_empty() || !path.is_file() {
             continue;
         }
-        let file = File::options()
-            .read(true)
-            .custom_flags(nix::libc::O_CLOEXEC)
-            .open(&path)
-            .at(Exit::OsTemplateNotFound, "Cannot open", &path)?;
+        let file = File::options().read(true).custom_flags(nix::libc::O_CLOEXEC).open(&path).at(
+            Exit::OsTemplateNotFound,
+            "Cannot open",
+            &path,
+        )?;
         return Ok(Template { name: base.to_owned(), path, file });
     }
     Err(Error::OsTemplateNotFound { directory: directory.to_owned(), name: name.to_owned() })

@@ -32,12 +32,8 @@ pub struct Received {
 /// # Errors
 /// Those of `socketpair(2)`.
 pub fn pair() -> io::Result<(Channel, Channel)> {
-    let (one, other) = socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )?;
+    let (one, other) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     Ok((Channel(one), Channel(other)))
 }
 
@@ -95,8 +91,7 @@ impl Channel {
                             raw.extend(list);
                         }
                     }
-                    let cut =
-                        message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
+                    let cut = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
                     break (message.bytes, cut, raw);
                 }
                 Err(nix::errno::Errno::EINTR) => {}
@@ -104,8 +99,7 @@ impl Channel {
             }
         };
         // SAFETY: the kernel has just made these descriptors for us; nobody else owns them.
-        let descriptors =
-            raw.into_iter().map(|raw| unsafe { OwnedFd::from_raw_fd(raw) }).collect();
+        let descriptors = raw.into_iter().map(|raw| unsafe { OwnedFd::from_raw_fd(raw) }).collect();
         if cut {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "message cut short"));
         }

@@ -97,6 +97,23 @@ pub fn keep_on_exec(descriptor: BorrowedFd<'_>) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Takes over a descriptor that the program which has exec'ed this one has left open, and marks it
+/// close-on-exec. To be called once for each number, before anything else is opened.
+///
+/// # Errors
+/// `EBADF` when it is not open; `EINVAL` for a standard stream.
+pub fn inherit(descriptor: RawFd) -> io::Result<OwnedFd> {
+    if descriptor <= 2 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: F_SETFD only changes a flag, and says whether the descriptor is open at all.
+    if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and nothing in this process owns it: it came with the exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
 /// Closes, in a child made by [`spawn`], its copy of a descriptor that belongs to the parent. Only
 /// for a child that will exec or exit: nothing in it may use the descriptor any more.
 pub fn close_in_child(descriptor: BorrowedFd<'_>) {

@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod clone;
 pub mod inode_flags;
+pub mod local_time;
 pub mod loopdev;
 pub mod mount;
 pub mod namespace;

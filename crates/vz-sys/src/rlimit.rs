@@ -14,9 +14,8 @@ pub fn copy_from(model: Pid) -> io::Result<()> {
     for resource in 0..16 {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: prlimit writes one rlimit, which lives across the call.
-        let read = unsafe {
-            libc::prlimit(model.as_raw(), resource, std::ptr::null(), &raw mut limit)
-        };
+        let read =
+            unsafe { libc::prlimit(model.as_raw(), resource, std::ptr::null(), &raw mut limit) };
         if read != 0 {
             return Err(io::Error::last_os_error());
         }

@@ -62,7 +62,11 @@ fn size(container: &Container<'_>) -> Result<u64> {
     if size < LEAST_SIZE {
         return Err(Error::Refused(
             Exit::InvalidValue,
-            format!("DISKSPACE {} KB is too little for an image: {} at least", size >> 10, LEAST_SIZE >> 10),
+            format!(
+                "DISKSPACE {} KB is too little for an image: {} at least",
+                size >> 10,
+                LEAST_SIZE >> 10
+            ),
         ));
     }
     Ok(size)
@@ -80,8 +84,16 @@ fn make_image(image: &Path, size: u64) -> Result<()> {
 
 fn make_file_system(image: &Path) -> Result<()> {
     let arguments = [
-        "-q", "-F", "-t", "ext4", "-m", "0", "-I", "256",
-        "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0",
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-m",
+        "0",
+        "-I",
+        "256",
+        "-E",
+        "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0",
     ];
     let failed = |text: String| {
         Err(Error::Refused(

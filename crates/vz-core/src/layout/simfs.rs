@@ -44,7 +44,8 @@ impl Storage for Simfs {
         let directory = open_directory(private)?;
         match support(&directory, private)? {
             Support::Enforced => {
-                let project = quota::project(directory.as_fd()).unwrap_or(Project { id: 0, inherit: false });
+                let project =
+                    quota::project(directory.as_fd()).unwrap_or(Project { id: 0, inherit: false });
                 // A private area that came from elsewhere has no project yet.
                 if wants_quota(container) && project.id != container.id.get() {
                     adopt(&directory, container, private)?;
@@ -68,11 +69,11 @@ fn wants_quota(container: &Container<'_>) -> bool {
 }
 
 fn open_directory(path: &Path) -> Result<File> {
-    File::options()
-        .read(true)
-        .custom_flags(nix::libc::O_DIRECTORY)
-        .open(path)
-        .at(Exit::MountFailed, "Cannot open", path)
+    File::options().read(true).custom_flags(nix::libc::O_DIRECTORY).open(path).at(
+        Exit::MountFailed,
+        "Cannot open",
+        path,
+    )
 }
 
 fn support(directory: &File, path: &Path) -> Result<Support> {
@@ -104,12 +105,12 @@ fn set_project(directory: &File, container: &Container<'_>, path: &Path) -> Resu
 }
 
 fn adopt(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
-    quota::set_project_recursive(directory.as_fd(), container.id.get())
-        .map(|_| ())
-        .map_err(|error| {
+    quota::set_project_recursive(directory.as_fd(), container.id.get()).map(|_| ()).map_err(
+        |error| {
             let text = format!("Cannot set the project id of all in {}: {error}", path.display());
             Error::Refused(Exit::QuotaInitFailed, text)
-        })
+        },
+    )
 }
 
 /// DISKSPACE is in KB. None means no limit: 0 to the kernel.

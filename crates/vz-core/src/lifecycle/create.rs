@@ -111,9 +111,8 @@ fn apply_sample(
                 ),
             ));
         }
-        report.info(
-            "Warning: CT config file already exists, not applying a default config sample.",
-        );
+        report
+            .info("Warning: CT config file already exists, not applying a default config sample.");
         report.info(
             "It might lead to incomplete CT configuration, you can use --applyconfig to fix.",
         );
@@ -123,8 +122,7 @@ fn apply_sample(
     let path = node.sample_path(name);
     let bytes = std::fs::read(&path).map_err(|error| {
         let error = OsText(error);
-        let line =
-            format!("Sample config {} not found: {error}", node.shown(&path).display());
+        let line = format!("Sample config {} not found: {error}", node.shown(&path).display());
         if asked.is_none() {
             report.error(&line);
             let global = node.shown(&node.global_config_path());
@@ -190,7 +188,11 @@ fn fill(
     let make = |path: &Path| std::fs::DirBuilder::new().mode(0o755).create(path);
     if let Some(parent) = private.parent() {
         // For root alone: set-id programs of containers lie in there (CVE-2025-64507).
-        node.make_directory(parent, 0o700).at(Exit::CreateDirectoryFailed, "Cannot make", parent)?;
+        node.make_directory(parent, 0o700).at(
+            Exit::CreateDirectoryFailed,
+            "Cannot make",
+            parent,
+        )?;
     }
     if !private.is_dir() {
         make(private).at(Exit::CreateDirectoryFailed, "Cannot make", private)?;
@@ -203,7 +205,8 @@ fn fill(
     make(&area).at(Exit::CreateDirectoryFailed, "Cannot make", &area)?;
     report.info(&format!("Creating container private area ({})", template.name));
     let destination = layout::of(container.layout())?.make(container, &area)?;
-    let archive = template.file.try_clone().at(Exit::UnpackFailed, "Cannot read", &template.path)?;
+    let archive =
+        template.file.try_clone().at(Exit::UnpackFailed, "Cannot read", &template.path)?;
     unpack::unpack(archive, destination.as_fd(), progress)
         .map_err(|error| unpack_failed(node, template, &error))?;
     // Before the rename that makes it the private area: after a crash of the node an area of that

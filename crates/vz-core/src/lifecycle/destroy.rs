@@ -95,10 +95,12 @@ fn remove_private(container: &Container<'_>, report: &mut dyn Report) -> Result<
 /// # Errors
 /// When it can be neither moved nor removed.
 pub fn discard(area: &Path, report: &mut dyn Report) -> Result<()> {
-    let failed = |verb| move |error: io::Error| Error::System {
-        exit: Exit::DeletePrivateFailed,
-        action: format!("{verb} {}", area.display()),
-        source: error.into(),
+    let failed = |verb| {
+        move |error: io::Error| Error::System {
+            exit: Exit::DeletePrivateFailed,
+            action: format!("{verb} {}", area.display()),
+            source: error.into(),
+        }
     };
     if !area.exists() {
         return Ok(());
@@ -196,8 +198,7 @@ fn remove_waiting(directory: &File) {
 fn waiting_names(directory: &File) -> Vec<OsString> {
     use std::os::unix::ffi::OsStrExt;
     let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_DIRECTORY;
-    let opened =
-        nix::dir::Dir::openat(directory, ".", flags, nix::sys::stat::Mode::empty());
+    let opened = nix::dir::Dir::openat(directory, ".", flags, nix::sys::stat::Mode::empty());
     let Ok(mut entries) = opened else { return Vec::new() };
     entries
         .iter()

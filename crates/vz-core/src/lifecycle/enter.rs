@@ -47,12 +47,11 @@ pub fn run(container: &Container<'_>, command: &Command) -> Result<Ended> {
         streams.error = Some(write);
         pipes.push((read, stderr.as_fd()));
     }
-    let signals = relay::block_signals()
-        .context(Exit::SystemError, || "Cannot wait for signals".into())?;
+    let signals =
+        relay::block_signals().context(Exit::SystemError, || "Cannot wait for signals".into())?;
     let process = exec::spawn(&entrance, command, &streams)?;
     drop(streams);
-    let outputs =
-        pipes.iter().map(|(from, to)| Output { from: from.as_fd(), to: *to }).collect();
+    let outputs = pipes.iter().map(|(from, to)| Output { from: from.as_fd(), to: *to }).collect();
     let pid = process.pid;
     relay::carry(input, outputs, &[], process.pidfd.as_fd(), &signals, |signal| {
         // Its group, so that what a shell has started ends with it.
@@ -89,8 +88,8 @@ pub fn enter(
     let command = login_shell(terminal_name);
     let (line, other) =
         channel::pair().context(Exit::ResourceError, || "Cannot make a line".into())?;
-    let signals = relay::block_signals()
-        .context(Exit::SystemError, || "Cannot wait for signals".into())?;
+    let signals =
+        relay::block_signals().context(Exit::SystemError, || "Cannot wait for signals".into())?;
     let process = entrance.spawn(|| become_shell(&command, &other))?;
     drop(other);
     let Some(master) = receive_master(&line) else {
@@ -139,7 +138,8 @@ fn login_shell(terminal_name: Option<&str>) -> Command {
     let term = format!("TERM={}", terminal_name.unwrap_or("linux"));
     let environment =
         [PATH, "HISTFILE=/dev/null", "USER=root", "HOME=/root", "LOGNAME=root", &term];
-    let shell = |path: &std::ffi::CStr, name: &std::ffi::CStr| (path.to_owned(), vec![name.to_owned()]);
+    let shell =
+        |path: &std::ffi::CStr, name: &std::ffi::CStr| (path.to_owned(), vec![name.to_owned()]);
     Command {
         programs: vec![shell(c"/bin/bash", c"-bash"), shell(c"/bin/sh", c"-sh")],
         environment: environment.iter().filter_map(|text| CString::new(*text).ok()).collect(),

@@ -51,17 +51,17 @@ fn c_string(text: impl AsRef<[u8]>) -> Result<CString> {
 }
 
 fn environment() -> Vec<CString> {
-    [c"HOME=/".to_owned(), c"TERM=linux".to_owned()]
-        .into_iter()
-        .chain(CString::new(PATH))
-        .collect()
+    [c"HOME=/".to_owned(), c"TERM=linux".to_owned()].into_iter().chain(CString::new(PATH)).collect()
 }
 
 impl Command {
     /// The container's shell reading from its standard input.
     pub fn shell() -> Command {
         let shell = |path: &std::ffi::CStr| (path.to_owned(), vec![path.to_owned()]);
-        Command { programs: vec![shell(c"/bin/bash"), shell(c"/bin/sh")], environment: environment() }
+        Command {
+            programs: vec![shell(c"/bin/bash"), shell(c"/bin/sh")],
+            environment: environment(),
+        }
     }
 
     /// `exec` and `exec2`: the words joined by blanks, for the container's shell to take apart.
@@ -90,8 +90,10 @@ impl Command {
     /// # Errors
     /// For a NUL in a word.
     pub fn direct<S: AsRef<OsStr>>(words: &[S]) -> Result<Command> {
-        let arguments =
-            words.iter().map(|word| c_string(word.as_ref().as_bytes())).collect::<Result<Vec<_>>>()?;
+        let arguments = words
+            .iter()
+            .map(|word| c_string(word.as_ref().as_bytes()))
+            .collect::<Result<Vec<_>>>()?;
         let name = arguments.first().cloned().unwrap_or_default();
         let programs = if name.as_bytes().contains(&b'/') {
             vec![(name, arguments)]
@@ -176,9 +178,9 @@ impl<'a> Entrance<'a> {
         let mut body = Some(body);
         let mut tries = 0;
         loop {
-            let group = Cgroup::open(&self.hierarchy.join(cgroup::of_process(self.pid)?.ok_or(
-                io::ErrorKind::NotFound,
-            )?))?;
+            let group = Cgroup::open(
+                &self.hierarchy.join(cgroup::of_process(self.pid)?.ok_or(io::ErrorKind::NotFound)?),
+            )?;
             let request =
                 Request { namespaces: Namespaces::default(), cgroup: Some(group.as_fd()) };
             let spawned = clone::spawn(&request, || match (self.enter(), body.take()) {
@@ -255,13 +257,10 @@ pub fn spawn(entrance: &Entrance<'_>, command: &Command, streams: &Streams) -> R
 /// [`Exit::EnterFailed`] when it was never started; [`Exit::SystemError`] when a signal ended it.
 pub fn outcome(ended: Ended, command: &Command, report: &mut dyn Report) -> Result<i32> {
     match ended {
-        Ended::Code(NOT_ENTERED) => Err(Error::Refused(
-            Exit::EnterFailed,
-            "The container could not be entered".into(),
-        )),
-        Ended::Code(NOT_FOUND) if command.programs.len() > 1 && is_shell(command) => {
-            Ok(NOT_FOUND)
+        Ended::Code(NOT_ENTERED) => {
+            Err(Error::Refused(Exit::EnterFailed, "The container could not be entered".into()))
         }
+        Ended::Code(NOT_FOUND) if command.programs.len() > 1 && is_shell(command) => Ok(NOT_FOUND),
         Ended::Code(code) => Ok(code),
         Ended::Signal(signal) => {
             report.error(&format!("Got signal {signal}"));
@@ -279,7 +278,12 @@ fn is_shell(command: &Command) -> bool {
 /// # Errors
 /// [`Error::NotRunning`].
 pub fn require_running(container: &Container<'_>) -> Result<OwnedFd> {
-    container.state()?.filter(|state| state.is_running()).as_ref().and_then(open_init).ok_or(Error::NotRunning)
+    container
+        .state()?
+        .filter(|state| state.is_running())
+        .as_ref()
+        .and_then(open_init)
+        .ok_or(Error::NotRunning)
 }
 
 /// Feeds `script` to the container's shell and returns its exit code.

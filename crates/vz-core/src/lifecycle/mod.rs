@@ -3,9 +3,11 @@
 pub mod create;
 pub mod destroy;
 pub mod enter;
+pub mod event;
 pub mod exec;
 pub mod mounting;
 mod relay;
+pub mod set;
 pub mod start;
 pub mod stop;
 pub mod teardown;

@@ -19,13 +19,8 @@ const CHUNK: usize = 64 * 1024;
 const END_OF_TRANSMISSION: u8 = 4;
 
 /// Signals that mean something to the command rather than to us.
-const SIGNALS: [Signal; 5] = [
-    Signal::SIGWINCH,
-    Signal::SIGINT,
-    Signal::SIGTERM,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-];
+const SIGNALS: [Signal; 5] =
+    [Signal::SIGWINCH, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
 
 /// What the admin's stream feeds.
 #[derive(Debug)]

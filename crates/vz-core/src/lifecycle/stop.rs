@@ -82,10 +82,9 @@ fn halt(container: &Container<'_>, init: BorrowedFd<'_>, report: &mut dyn Report
     if !asked {
         return Ok(false);
     }
-    pidfd::wait_end(init, Some(timeout))
-        .map_err(|error| Error::System {
-            exit: Exit::StopFailed,
-            action: "Cannot wait for the container's init".into(),
-            source: error.into(),
-        })
+    pidfd::wait_end(init, Some(timeout)).map_err(|error| Error::System {
+        exit: Exit::StopFailed,
+        action: "Cannot wait for the container's init".into(),
+        source: error.into(),
+    })
 }

@@ -76,7 +76,10 @@ fn prepare(inside: &Inside) -> Step<()> {
     step(namespace::unshare(Namespaces::CGROUP), "Cannot make a cgroup namespace")?;
     // Without a user namespace the copies of the node's mounts would still send events to it.
     let slaves = Change { slave: true, recursive: true, ..Change::default() };
-    step(mount::change(Place::Path("/".as_ref()), &slaves), "Cannot detach from the node's mounts")?;
+    step(
+        mount::change(Place::Path("/".as_ref()), &slaves),
+        "Cannot detach from the node's mounts",
+    )?;
     let root = attach_trees(inside, trees)?;
     attach_devices(inside, root.as_fd())?;
     mount_table(inside, root.as_fd())?;
@@ -214,12 +217,15 @@ fn mask(
         };
         mount::clone_tree(Place::Descriptor(empty.as_fd()), false)
     } else {
-        let null = step(beneath::open_beneath(
-            inside.devices.as_fd(),
-            "null".as_ref(),
-            OFlag::O_PATH,
-            Mode::empty(),
-        ), action())?;
+        let null = step(
+            beneath::open_beneath(
+                inside.devices.as_fd(),
+                "null".as_ref(),
+                OFlag::O_PATH,
+                Mode::empty(),
+            ),
+            action(),
+        )?;
         mount::clone_tree(Place::Descriptor(null.as_fd()), false)
     };
     let cover = step(cover, action())?;
@@ -228,10 +234,8 @@ fn mask(
 
 fn make_empty_directory() -> io::Result<OwnedFd> {
     let settings = [Setting::Text("mode", "0755"), Setting::Text("size", "0")];
-    let attributes = Attributes::READ_ONLY
-        | Attributes::NO_SUID
-        | Attributes::NO_DEV
-        | Attributes::NO_EXEC;
+    let attributes =
+        Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
     mount::make(c"tmpfs", &settings, attributes)
 }
 
@@ -300,7 +304,10 @@ fn become_init(inside: &Inside) -> Step<std::convert::Infallible> {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     step(clone::close_on_exec_from(3), "Cannot close descriptors")?;
     // The filter is installed while CAP_SYS_ADMIN is still there to do so.
-    step(inside.seccomp.install().map_err(io::Error::other), "Cannot install the system call filter")?;
+    step(
+        inside.seccomp.install().map_err(io::Error::other),
+        "Cannot install the system call filter",
+    )?;
     step(caps::keep_only(&inside.capabilities), "Cannot drop capabilities")?;
     debug_assert!(inside.line.as_fd().as_raw_fd() > 2);
     Err(Failure::new("init", &execute_init(&inside.environment)))

@@ -63,10 +63,9 @@ impl Message {
             b'T' => Message::Trees(text(rest)?.split('\0').map(str::to_owned).collect()),
             b'R' => Message::Ready,
             b'G' => Message::Go,
-            b'F' => Message::Failed(Failure {
-                errno: number(rest)?,
-                action: text(rest.get(4..)?)?,
-            }),
+            b'F' => {
+                Message::Failed(Failure { errno: number(rest)?, action: text(rest.get(4..)?)? })
+            }
             _ => return None,
         })
     }

@@ -31,9 +31,9 @@ use crate::description::Description;
 use crate::error::{Context, Error, Result};
 use crate::guest::Guest;
 use crate::lifecycle::{mounting, teardown};
-use crate::{hooks, limits};
 use crate::report::Report;
 use crate::state::{Phase, ProcessId};
+use crate::{hooks, limits};
 use message::Message;
 use ready::Readiness;
 
@@ -107,7 +107,8 @@ fn run(container: &Container<'_>, options: Options, report: &mut dyn Report) -> 
     let mut state = description.initial_state();
     container.save_state(&state)?;
 
-    let (line, other) = channel::pair().context(Exit::ResourceError, || "Cannot make a line".into())?;
+    let (line, other) =
+        channel::pair().context(Exit::ResourceError, || "Cannot make a line".into())?;
     let prepared = prepare::prepare(container, &description, &guest, other, options.wait)?;
     let readiness = prepared.readiness;
     let monitor =
@@ -156,16 +157,18 @@ fn make_groups(
         "Cannot make the cgroup",
         &path,
     )?;
-    groups
-        .init
-        .delegate(description.uid_base, description.gid_base)
-        .at(Exit::ResourceError, "Cannot delegate the cgroup", &path)?;
-    let missing =
-        limits::apply(&groups.top, &description.limits).map_err(|(write, error)| Error::System {
+    groups.init.delegate(description.uid_base, description.gid_base).at(
+        Exit::ResourceError,
+        "Cannot delegate the cgroup",
+        &path,
+    )?;
+    let missing = limits::apply(&groups.top, &description.limits).map_err(|(write, error)| {
+        Error::System {
             exit: Exit::SetUbcFailed,
             action: format!("Cannot set {} ({} to {})", write.parameter, write.file, write.value),
             source: error.into(),
-        })?;
+        }
+    })?;
     description.tell_limits(&missing, report);
     bpf::DeviceProgram::load("vz_devices", &description.devices)
         .and_then(|filter| filter.attach(groups.top.as_fd()))
@@ -193,11 +196,7 @@ fn hand_over_root(
             namespace::write_id_maps(init, description.uid_base, description.gid_base, IDS)
                 .context(Exit::SystemError, || "Cannot map the container's ids".into())?;
             let path = format!("/proc/{init}/ns/user");
-            Some(std::fs::File::open(&path).at(
-                Exit::SystemError,
-                "Cannot open",
-                path.as_ref(),
-            )?)
+            Some(std::fs::File::open(&path).at(Exit::SystemError, "Cannot open", path.as_ref())?)
         }
     };
     let trees = trees::clone_all(&container.root, user_namespace.as_ref().map(AsFd::as_fd)).at(

@@ -49,11 +49,18 @@ pub fn spawn(
     let c_string = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
     let program = node.helper("vzmon");
     let monitor = Monitor {
-        line: inside.line.try_clone().context(Exit::ResourceError, || "Cannot copy a line".into())?,
+        line: inside
+            .line
+            .try_clone()
+            .context(Exit::ResourceError, || "Cannot copy a line".into())?,
         namespaces: description.namespaces(),
         group: description.place.path().join(group::INIT),
         program: c_string(program.as_os_str().as_bytes()),
-        arguments: vec![c"vzmon".to_owned(), c_string(container.id.to_string().as_bytes())],
+        arguments: vec![
+            c"vzmon".to_owned(),
+            c_string(container.id.to_string().as_bytes()),
+            c_string(node.helper("vzevent").as_os_str().as_bytes()),
+        ],
         environment: node
             .helper_environment()
             .iter()

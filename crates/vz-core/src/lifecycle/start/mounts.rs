@@ -66,7 +66,11 @@ pub const TABLE: &[Entry] = &[
     mounted(
         "dev/pts",
         c"devpts",
-        &[Setting::Text("mode", "0620"), Setting::Text("gid", "5"), Setting::Text("ptmxmode", "0666")],
+        &[
+            Setting::Text("mode", "0620"),
+            Setting::Text("gid", "5"),
+            Setting::Text("ptmxmode", "0666"),
+        ],
         Attributes::NO_SUID.union(Attributes::NO_EXEC),
     ),
     mounted(

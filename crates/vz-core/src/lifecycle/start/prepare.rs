@@ -9,9 +9,9 @@ use vz_sys::mount::{self, Place};
 use vz_sys::seccomp::Program;
 use vz_sys::{beneath, pty};
 
+use super::devices;
 use super::inside::Inside;
 use super::ready::{self, Readiness};
-use super::devices;
 use crate::container::Container;
 use crate::description::Description;
 use crate::error::{Context, Error, Result};
@@ -44,8 +44,7 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let (uid, gid) = (description.uid_base, description.gid_base);
     let system = |what: &'static str| move || what.to_owned();
-    let devices =
-        devices::make(uid, gid).context(Exit::SystemError, system("Cannot make /dev"))?;
+    let devices = devices::make(uid, gid).context(Exit::SystemError, system("Cannot make /dev"))?;
     let (readiness, inittab) = match wait {
         true => ready::prepare(guest, devices.as_fd(), uid, gid)
             .context(Exit::SystemError, system("Cannot prepare to wait for the boot"))?,

@@ -71,12 +71,8 @@ pub fn prepare(
             beneath::make_node(directory.as_fd(), "booted".as_ref(), SFlag::S_IFIFO, mode, 0)?;
             beneath::change_owner_at(directory.as_fd(), "booted".as_ref(), uid, gid)?;
             let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
-            let fifo = beneath::open_beneath(
-                directory.as_fd(),
-                "booted".as_ref(),
-                flags,
-                Mode::empty(),
-            )?;
+            let fifo =
+                beneath::open_beneath(directory.as_fd(), "booted".as_ref(), flags, Mode::empty())?;
             let inittab = write_inittab(directory.as_fd(), text, uid, gid)?;
             Ok((Some(Readiness::Fifo(fifo)), Some(inittab)))
         }
@@ -92,16 +88,14 @@ fn write_inittab(
 ) -> io::Result<OwnedFd> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let mode = Mode::from_bits_truncate(0o644);
-    let mut file =
-        File::from(beneath::open_beneath(directory, "inittab".as_ref(), flags, mode)?);
+    let mut file = File::from(beneath::open_beneath(directory, "inittab".as_ref(), flags, mode)?);
     file.write_all(text)?;
     if text.last().is_some_and(|byte| *byte != b'\n') {
         file.write_all(b"\n")?;
     }
     file.write_all(inittab_line(text).as_bytes())?;
     beneath::change_owner(file.as_fd(), uid, gid)?;
-    let path =
-        beneath::open_beneath(directory, "inittab".as_ref(), OFlag::O_PATH, Mode::empty())?;
+    let path = beneath::open_beneath(directory, "inittab".as_ref(), OFlag::O_PATH, Mode::empty())?;
     mount::clone_tree(Place::Descriptor(path.as_fd()), false)
 }
 
