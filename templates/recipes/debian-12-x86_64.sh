@@ -1,0 +1,8 @@
+# Debian 12 (bookworm) with systemd.
+. "$here/debian.sh"
+
+PACKAGES="mmdebstrap"
+
+recipe_inputs() { package_version mmdebstrap; host_sources bookworm; }
+
+recipe_tree() { debian_tree "$1" bookworm systemd systemd-sysv; }

@@ -1,0 +1,9 @@
+# Debian 13 (trixie) with sysvinit as its init: a guest for the tests, which proves that nothing
+# in a container's start and stop relies on systemd.
+. "$here/debian.sh"
+
+PACKAGES="mmdebstrap"
+
+recipe_inputs() { package_version mmdebstrap; host_sources trixie; }
+
+recipe_tree() { debian_tree "$1" trixie sysvinit sysvinit-core; }
