@@ -90,11 +90,14 @@ INTERFACES
 }
 
 # Units that cannot do their work in a container, each for its reason: these file systems
-# belong to the kernel and so to the node, devices are the node's, and there is no virtual
-# terminal. Left alone they fail, and the whole system reports itself degraded.
+# belong to the kernel and so to the node, devices and modules are the node's, and there is no
+# virtual terminal. Left alone they fail, and the whole system reports itself degraded.
+# tmp.mount works, but would take its size from the node's memory and its pages from the
+# container's: /tmp stays on the container's disk.
 DEBIAN_MASKED="
     dev-hugepages.mount sys-fs-fuse-connections.mount
     sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount
+    systemd-modules-load.service modprobe@.service tmp.mount
     systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket
     systemd-udev-trigger.service systemd-udev-settle.service
     getty@tty1.service getty-static.service"
@@ -107,11 +110,21 @@ debian_systemd() {
     mkdir -p "$units/getty.target.wants"
     ln -sf /usr/lib/systemd/system/console-getty.service "$units/getty.target.wants/console-getty.service"
     debian_systemd_host_keys "$root"
+    debian_systemd_updated "$root"
     # A service in a UTS namespace of its own cannot be checkpointed: CRIU dumps one a container.
     put "$root" etc/systemd/system/service.d/10-checkpoint.conf 644 <<'UNIT'
 [Service]
 ProtectHostname=no
 UNIT
+}
+
+# Tells systemd that /etc and /var belong to this /usr: without it the first boot would build
+# the linker's cache, the journal's catalogue and the system users again, as they are.
+debian_systemd_updated() {
+    local root=$1 directory
+    for directory in etc var; do
+        put "$root" $directory/.updated 644 <<<"TIMESTAMP_NSEC=${SOURCE_DATE_EPOCH}000000000"
+    done
 }
 
 # Keys are made once, before the first ssh server, and the boot does not wait for them.

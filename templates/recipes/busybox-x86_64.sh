@@ -16,7 +16,8 @@ recipe_tree() {
 }
 
 busybox_directories() {
-    (cd "$1" && mkdir -p bin sbin usr/bin usr/sbin etc/init.d etc/network dev proc sys run tmp root \
+    (cd "$1" && mkdir -p bin sbin usr/bin usr/sbin \
+        etc/init.d etc/network/if-{pre-up,up,down,post-down}.d dev proc sys run tmp root \
         home mnt var/log var/lib var/spool/cron/crontabs var/tmp)
     ln -s ../run "$1/var/run"
     ln -s ../run/lock "$1/var/lock"
@@ -47,5 +48,4 @@ busybox_modes() {
     chmod 755 "$root/etc/init.d/"* "$root/sbin/halt"
     ln -s halt "$root/sbin/poweroff"
     ln -s halt "$root/sbin/reboot"
-    chmod -R u=rwX,go=rX "$root/etc/network"
 }
