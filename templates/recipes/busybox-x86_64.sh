@@ -2,6 +2,7 @@
 # the demonstration, and for a container that runs a single static daemon.
 
 PACKAGES="busybox-static"
+FILES="busybox"
 # Nothing in it belongs to anyone but root, so that it can be built without being root.
 PACK_OPTIONS="--owner=root:0 --group=root:0"
 

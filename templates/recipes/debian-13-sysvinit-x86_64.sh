@@ -3,6 +3,7 @@
 . "$here/debian.sh"
 
 PACKAGES="mmdebstrap"
+FILES="debian.sh"
 
 recipe_inputs() { package_version mmdebstrap; host_sources trixie; }
 
