@@ -188,17 +188,41 @@ case "$1" in
     *) echo "Usage: $0 {start|stop|restart|force-reload|status}" >&2; exit 2 ;;
 esac
 SCRIPT
-    chroot "$root" update-rc.d ssh-host-keys defaults >/dev/null
+    in_chroot "$root" update-rc.d ssh-host-keys defaults
+}
+
+# Boot scripts of Debian's initscripts that only complain in a container, for the reasons of
+# DEBIAN_MASKED: devices, modules, clock and file systems are the node's.
+DEBIAN_SCRIPTS_OFF="udev kmod mount-configfs brightness hwclock.sh checkfs.sh mountdevsubfs.sh bootlogs"
+
+# in_chroot ROOT COMMAND...: shows what the command prints only if it fails, as insserv warns of
+# every script that is switched off.
+in_chroot() {
+    local output
+    output=$(chroot "$@" 2>&1) || die "$2 failed in the new tree: $output"
+}
+
+debian_sysv() {
+    local root=$1
+    debian_inittab "$root"
+    debian_sysv_host_keys "$root"
+    ln -sf ../proc/self/mounts "$root/etc/mtab"
 }
 
 debian_sysvinit() {
-    debian_inittab "$1"
-    debian_sysv_host_keys "$1"
+    local root=$1 script
+    debian_sysv "$root"
+    for script in $DEBIAN_SCRIPTS_OFF; do
+        in_chroot "$root" update-rc.d "$script" disable
+    done
 }
 
 debian_openrc() {
-    debian_inittab "$1"
-    debian_sysv_host_keys "$1"
+    local root=$1 script
+    debian_sysv "$root"
+    for script in $DEBIAN_SCRIPTS_OFF; do
+        rm -f "$root"/etc/runlevels/*/"$script"
+    done
     # OpenRC then leaves out what a service's keywords say cannot work in a container.
-    sed -i 's/^#\?rc_sys=.*/rc_sys="openvz"/' "$1/etc/rc.conf"
+    sed -i 's/^#\?rc_sys=.*/rc_sys="openvz"/' "$root/etc/rc.conf"
 }

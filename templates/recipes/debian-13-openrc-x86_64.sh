@@ -7,4 +7,6 @@ FILES="debian.sh"
 
 recipe_inputs() { package_version mmdebstrap; host_sources trixie; }
 
-recipe_tree() { debian_tree "$1" trixie openrc sysvinit-core,openrc; }
+# The standalone package is the one thing of systemd's that dbus needs: without it, all of
+# systemd would come along.
+recipe_tree() { debian_tree "$1" trixie openrc sysvinit-core,openrc,systemd-standalone-sysusers; }
