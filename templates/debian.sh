@@ -193,7 +193,7 @@ SCRIPT
 
 # Boot scripts of Debian's initscripts that only complain in a container, for the reasons of
 # DEBIAN_MASKED: devices, modules, clock and file systems are the node's.
-DEBIAN_SCRIPTS_OFF="udev kmod mount-configfs brightness hwclock.sh checkfs.sh mountdevsubfs.sh bootlogs"
+DEBIAN_SCRIPTS_OFF="udev kmod mount-configfs brightness hwclock.sh checkfs.sh bootlogs"
 
 # in_chroot ROOT COMMAND...: shows what the command prints only if it fails, as insserv warns of
 # every script that is switched off.
