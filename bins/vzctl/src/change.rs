@@ -11,32 +11,22 @@ use vz_core::report::Report;
 
 use crate::getopt::{self, LongOption};
 
-/// What was asked for.
-#[derive(Debug)]
-pub struct Asked {
-    /// Parameters.
-    pub change: Change,
-    /// Values of the extra options, by name, the first of each.
-    pub extra: Vec<(&'static str, String)>,
-}
-
 /// Takes the words after the CTID of `set` or `create` apart.
 ///
 /// # Errors
 /// The original's words and codes for what is wrong.
 pub fn parse(
     command: Commands,
-    extra: &[LongOption],
     words: &[OsString],
     context: &Context,
     report: &mut dyn Report,
-) -> Result<Asked> {
+) -> Result<Change> {
     let rows: Vec<(&Param, &'static str)> = PARAMS
         .iter()
         .filter(|param| param.commands.has(command))
         .flat_map(|param| param.options.iter().map(move |option| (param, *option)))
         .collect();
-    let mut table: Vec<LongOption> = rows
+    let table: Vec<LongOption> = rows
         .iter()
         .map(|(param, option)| LongOption {
             long: option,
@@ -44,19 +34,14 @@ pub fn parse(
             takes_value: param.takes_value(),
         })
         .collect();
-    table.extend_from_slice(extra);
     let parsed = getopt::parse(&table, &texts(words)?).map_err(|line| {
         eprintln!("{line}");
         Error::Reported(Exit::InvalidValue)
     })?;
-    let mut asked = Asked { change: Change::new(), extra: Vec::new() };
+    let mut change = Change::new();
     for (index, value) in &parsed.options {
-        match rows.get(*index) {
-            Some((param, option)) => {
-                take(&mut asked.change, param, option, value, context, report)?;
-            }
-            None => asked.extra.push((table[*index].long, value.clone())),
-        }
+        let (param, option) = rows[*index];
+        take(&mut change, param, option, value, context, report)?;
     }
     if !parsed.others.is_empty() {
         let words: String = parsed.others.iter().map(|word| format!("{word} ")).collect();
@@ -65,7 +50,7 @@ pub fn parse(
             format!("Invalid extra arguments: {words}"),
         ));
     }
-    Ok(asked)
+    Ok(change)
 }
 
 /// The words as text: nothing that a configuration holds is anything else.

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use vz_conf::change::Change;
 use vz_conf::ctid::Ctid;
 use vz_conf::exit::Exit;
 use vz_conf::param::Commands;
@@ -107,8 +108,8 @@ pub struct Request<'a> {
 /// Options that have been taken apart before anything is looked at.
 enum Options {
     None,
-    Create(change::Asked),
-    Set(change::Asked),
+    Create(Change),
+    Set(Change),
     Life { start: start::Options, stop: stop::Options },
     Words,
 }
@@ -173,14 +174,12 @@ fn parse_options(
     let context = request.node.text_context(request.id);
     match command {
         Command::Create => {
-            const CONFIG: LongOption =
-                LongOption { long: "config", short: None, takes_value: true };
-            let asked = change::parse(Commands::CREATE, &[CONFIG], words, &context, output)?;
-            Ok(Options::Create(asked))
+            let change = change::parse(Commands::CREATE, words, &context, output)?;
+            Ok(Options::Create(change))
         }
         Command::Set => {
-            let asked = change::parse(Commands::SET, &[], words, &context, output)?;
-            Ok(Options::Set(asked))
+            let change = change::parse(Commands::SET, words, &context, output)?;
+            Ok(Options::Set(change))
         }
         Command::Start | Command::Stop | Command::Restart => parse_life(command, words),
         Command::Exec | Command::Exec2 | Command::Exec3 | Command::Enter | Command::Runscript => {
@@ -254,8 +253,8 @@ fn dispatch(
     output: &mut Output,
 ) -> Result<u8> {
     let done = match (command, options) {
-        (Command::Create, Options::Create(asked)) => create_container(container, asked, output),
-        (Command::Set, Options::Set(asked)) => set::set(container, &asked.change, output),
+        (Command::Create, Options::Create(change)) => create_container(container, change, output),
+        (Command::Set, Options::Set(change)) => set::set(container, &change, output),
         (Command::Start, Options::Life { start: options, .. }) => {
             start_container(container, options, output)
         }
@@ -294,12 +293,9 @@ fn status(container: &Container<'_>) -> Result<()> {
 
 fn create_container(
     container: &mut Container<'_>,
-    asked: change::Asked,
+    change: Change,
     output: &mut Output,
 ) -> Result<()> {
-    let sample =
-        asked.extra.iter().find(|(name, _)| *name == "config").map(|(_, value)| value.as_str());
-    let options = create::Options { sample, change: asked.change };
     // Hidden by itself where standard error is no terminal.
     let bar = if output.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
     if let Ok(style) =
@@ -307,7 +303,7 @@ fn create_container(
     {
         bar.set_style(style);
     }
-    let created = create::create(container, &options, output, &mut |progress| {
+    let created = create::create(container, &change, output, &mut |progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.read);
     });
@@ -335,7 +331,7 @@ fn start_container(
 fn save_layout(container: &mut Container<'_>, output: &mut Output) -> Result<()> {
     let layout = container.layout();
     output.info(&format!("Saving VE layout '{}' to the VE config file", layout.stored()));
-    let mut change = vz_conf::change::Change::new();
+    let mut change = Change::new();
     change.values.ve_layout = Some(layout);
     container.store(&change)?;
     let path = container.node.shown(&container.node.conf_path(container.id));

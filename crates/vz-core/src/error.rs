@@ -99,10 +99,10 @@ pub struct OsText(pub io::Error);
 
 impl std::fmt::Display for OsText {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0.raw_os_error() {
-            Some(number) => formatter.write_str(nix::errno::Errno::from_raw(number).desc()),
-            None => self.0.fmt(formatter),
-        }
+        // Rust adds this to what strerror(3) says.
+        let text = self.0.to_string();
+        let added = self.0.raw_os_error().map(|number| format!(" (os error {number})"));
+        formatter.write_str(added.and_then(|added| text.strip_suffix(&added)).unwrap_or(&text))
     }
 }
 

@@ -25,15 +25,6 @@ use crate::template::{self, Template};
 use crate::unpack::{self, UnpackError};
 use crate::{ids, layout, names};
 
-/// What is asked for beside parameters of the configuration.
-#[derive(Debug, Default)]
-pub struct Options<'a> {
-    /// The sample named by `--config`.
-    pub sample: Option<&'a str>,
-    /// Parameters given on the command line.
-    pub change: Change,
-}
-
 /// Hears how much of the archive has been read.
 pub type Progress<'a> = dyn FnMut(unpack::Progress) + 'a;
 
@@ -43,43 +34,43 @@ pub type Progress<'a> = dyn FnMut(unpack::Progress) + 'a;
 /// One of the refusals of the original's create, or the step that failed; nothing is left behind.
 pub fn create(
     container: &mut Container<'_>,
-    options: &Options<'_>,
+    change: &Change,
     report: &mut dyn Report,
     progress: &mut Progress<'_>,
 ) -> Result<()> {
     let existed = container.configured;
-    let created = run(container, options, report, progress);
+    let created = run(container, change, report, progress);
     let Err(error) = created else { return Ok(()) };
     if let Some(line) = error.line() {
         report.error(&line);
     }
-    clean_up(container, existed, options, &error, report);
+    clean_up(container, existed, change, &error, report);
     report.error("Creation of container private area failed");
     Err(Error::Reported(error.exit()))
 }
 
 fn run(
     container: &mut Container<'_>,
-    options: &Options<'_>,
+    change: &Change,
     report: &mut dyn Report,
     progress: &mut Progress<'_>,
 ) -> Result<()> {
-    apply_sample(container, options.sample, report)?;
-    container.own = options.change.apply_to(&container.own);
+    apply_sample(container, change.values.configfile.as_deref(), report)?;
+    container.own = change.apply_to(&container.own);
     container.refresh();
     check_places(container)?;
-    choose_layout(container, options);
+    choose_layout(container, change);
     if let Some(base) = ids::range_to_record(container)? {
         let base = Some(u64::from(base));
         (container.own.local_uid, container.own.local_gid) = (base, base);
     }
-    if let Some(name) = &options.change.values.name {
+    if let Some(name) = &change.values.name {
         names::assign(container.node, container.id, name, None)?;
         report.info(&format!("Name {name} assigned"));
     }
     let template = find_template(container)?;
     fill(container, &template, report, progress)?;
-    save_configuration(container, options, &template)?;
+    save_configuration(container, change, &template)?;
     let private = &container.private;
     std::fs::rename(temporary_area(private), private).at(
         Exit::UnpackFailed,
@@ -162,8 +153,8 @@ fn check_places(container: &Container<'_>) -> Result<()> {
 }
 
 /// `--layout`, else that of the container's configuration, else (for a new one) vz.conf's, else ploop.
-fn choose_layout(container: &mut Container<'_>, options: &Options<'_>) {
-    let asked = options.change.values.ve_layout.or(container.own.ve_layout);
+fn choose_layout(container: &mut Container<'_>, change: &Change) {
+    let asked = change.values.ve_layout.or(container.own.ve_layout);
     let global = container.node.config.ve_layout.filter(|_| !container.configured);
     container.own.ve_layout = Some(asked.or(global).unwrap_or(Layout::Ploop(None)));
     container.refresh();
@@ -222,7 +213,11 @@ fn unpack_failed(node: &crate::node::Node, template: &Template, error: &UnpackEr
 }
 
 fn sync_file_system(directory: std::os::fd::BorrowedFd<'_>, area: &Path) -> Result<()> {
-    nix::unistd::syncfs(directory).at(Exit::UnpackFailed, "Cannot sync", area)
+    let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_DIRECTORY;
+    // A mount that is attached nowhere comes as O_PATH, which cannot be synced.
+    vz_sys::beneath::open_beneath(directory, ".".as_ref(), flags, nix::sys::stat::Mode::empty())
+        .and_then(nix::unistd::syncfs)
+        .at(Exit::UnpackFailed, "Cannot sync", area)
 }
 
 fn sync_directory(path: &Path) -> Result<()> {
@@ -237,10 +232,10 @@ fn sync_directory(path: &Path) -> Result<()> {
 /// container now is.
 fn save_configuration(
     container: &mut Container<'_>,
-    options: &Options<'_>,
+    change: &Change,
     template: &Template,
 ) -> Result<()> {
-    let mut change = options.change.clone();
+    let mut change = change.clone();
     let values = &mut change.values;
     values.ve_root = container.config.ve_root.clone();
     values.ve_private = container.config.ve_private.clone();
@@ -255,7 +250,7 @@ fn save_configuration(
 fn clean_up(
     container: &Container<'_>,
     existed: bool,
-    options: &Options<'_>,
+    change: &Change,
     error: &Error,
     report: &mut dyn Report,
 ) {
@@ -274,7 +269,7 @@ fn clean_up(
         // Only an empty one: made as a lock, or by somebody else as a place.
         let _ = std::fs::remove_dir(&container.private);
     }
-    if let Some(name) = &options.change.values.name
+    if let Some(name) = &change.values.name
         && !existed
         && let Err(error) = names::remove(container.node, container.id, name)
     {

@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -28,10 +27,6 @@ const INITS: [&str; 3] = ["/sbin/init", "/etc/init", "/bin/init"];
 pub struct Inside {
     /// The line to the vzctl that starts the container.
     pub line: Channel,
-    /// It lives in a user namespace of its own.
-    pub user_namespace: bool,
-    /// Where the node has the container's file system: a place to attach the root to.
-    pub root: PathBuf,
     /// The container's `/dev`.
     pub devices: OwnedFd,
     /// The console: a mount of its device, and the device open.
@@ -80,7 +75,7 @@ fn prepare(inside: &Inside) -> Step<()> {
         mount::change(Place::Path("/".as_ref()), &slaves),
         "Cannot detach from the node's mounts",
     )?;
-    let root = attach_trees(inside, trees)?;
+    let root = attach_trees(trees)?;
     attach_devices(inside, root.as_fd())?;
     mount_table(inside, root.as_fd())?;
     step(nix::unistd::fchdir(&root), "Cannot enter the root area")?;
@@ -100,15 +95,14 @@ fn wait_for_trees(line: &Channel) -> Step<Vec<(String, OwnedFd)>> {
 }
 
 /// Attaches the container's root, and what is mounted in it, in this mount namespace.
-fn attach_trees(inside: &Inside, trees: Vec<(String, OwnedFd)>) -> Step<OwnedFd> {
+fn attach_trees(trees: Vec<(String, OwnedFd)>) -> Step<OwnedFd> {
     let mut trees = trees.into_iter();
     let Some((_, root)) = trees.next() else {
         return Err(Failure { action: "No root file system came".into(), errno: 0 });
     };
-    step(
-        mount::attach(root.as_fd(), Place::Path(&inside.root)),
-        format!("Cannot attach the root area {}", inside.root.display()),
-    )?;
+    // On top of the node's root, out of sight until the pivot: the one place that nobody needs
+    // a permission to reach. VE_ROOT itself lies in a directory that is closed to the container.
+    step(mount::attach(root.as_fd(), Place::Path("/".as_ref())), "Cannot attach the root area")?;
     for (path, tree) in trees {
         let target = open_target(root.as_fd(), &path)?;
         let attached = mount::attach(tree.as_fd(), Place::Descriptor(target.as_fd()));

@@ -69,8 +69,6 @@ pub fn prepare(
     let environment = description.environment.iter().cloned().chain(notify);
     let inside = Inside {
         line,
-        user_namespace: description.user_namespace,
-        root: container.root.clone(),
         devices,
         console_mount,
         console: console
