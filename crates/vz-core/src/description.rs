@@ -130,14 +130,10 @@ impl Description {
         })
     }
 
-    /// The namespaces its first process is born into. The cgroup one is made later, by the process
-    /// itself: its root is where a process is at that moment.
+    /// The namespaces its first process is born into. The cgroup and IPC ones it makes later by
+    /// itself: see [`crate::lifecycle::start`].
     pub fn namespaces(&self) -> Namespaces {
-        let all = Namespaces::PID
-            | Namespaces::MOUNT
-            | Namespaces::UTS
-            | Namespaces::IPC
-            | Namespaces::NET;
+        let all = Namespaces::PID | Namespaces::MOUNT | Namespaces::UTS | Namespaces::NET;
         if self.user_namespace { all | Namespaces::USER } else { all }
     }
 

@@ -161,7 +161,12 @@ fn mount_image(image: &Path) -> Result<OwnedFd> {
             format!("No loop device for {}: cannot {error}", image.display()),
         )
     })?;
-    let source = format!("/proc/self/fd/{}", device.as_fd().as_raw_fd());
+    // Its usual name is what df shows; where the node lacks it, the descriptor will do.
+    let usual = format!("/dev/loop{}", device.number());
+    let source = match Path::new(&usual).exists() {
+        true => usual,
+        false => format!("/proc/self/fd/{}", device.as_fd().as_raw_fd()),
+    };
     let settings = [Setting::Text("source", &source), Setting::Flag("rw")];
     mount::make(c"ext4", &settings, Attributes::default()).at(
         Exit::MountFailed,

@@ -26,10 +26,10 @@ use crate::error::{Context, Error, Result};
 use crate::lifecycle::stop::open_init;
 use crate::report::Report;
 
-/// A child's exit code for: none of the programs is there. The shell's own for "not found".
-const NOT_FOUND: i32 = 127;
+/// A child's exit code for: none of the programs could be executed. Not one that shells use.
+const NOT_STARTED: i32 = 254;
 /// A child's exit code for: the container could not be entered.
-const NOT_ENTERED: i32 = 126;
+const NOT_ENTERED: i32 = 253;
 
 /// How often a cgroup that init is just leaving is looked up again.
 const MOVE_TRIES: u32 = 10;
@@ -108,7 +108,13 @@ impl Command {
         for (program, arguments) in &self.programs {
             clone::execute(program, arguments, &self.environment);
         }
-        NOT_FOUND
+        NOT_STARTED
+    }
+
+    fn not_found(&self) -> String {
+        let name = self.programs.first().and_then(|(_, arguments)| arguments.first());
+        let name = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        format!("Unable to execute {name}: not found in the container")
     }
 }
 
@@ -260,17 +266,13 @@ pub fn outcome(ended: Ended, command: &Command, report: &mut dyn Report) -> Resu
         Ended::Code(NOT_ENTERED) => {
             Err(Error::Refused(Exit::EnterFailed, "The container could not be entered".into()))
         }
-        Ended::Code(NOT_FOUND) if command.programs.len() > 1 && is_shell(command) => Ok(NOT_FOUND),
+        Ended::Code(NOT_STARTED) => Err(Error::Refused(Exit::EnterFailed, command.not_found())),
         Ended::Code(code) => Ok(code),
         Ended::Signal(signal) => {
             report.error(&format!("Got signal {signal}"));
             Err(Error::Reported(Exit::SystemError))
         }
     }
-}
-
-fn is_shell(command: &Command) -> bool {
-    command.programs.first().is_some_and(|(program, _)| program.as_c_str() == c"/bin/bash")
 }
 
 /// Opens the container's init, which must run.

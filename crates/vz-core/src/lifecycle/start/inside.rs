@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -39,6 +40,8 @@ pub struct Inside {
     pub inittab: Option<OwnedFd>,
     /// The host name.
     pub hostname: OsString,
+    /// The host name that the configuration gives, to be written where the guest looks for it.
+    pub configured_hostname: Option<String>,
     /// What its processes may keep.
     pub capabilities: HashSet<Capability>,
     /// The system calls they may not make.
@@ -68,7 +71,12 @@ pub fn run(inside: Inside) -> i32 {
 fn prepare(inside: &Inside) -> Step<()> {
     let trees = wait_for_trees(&inside.line)?;
     step(namespace::become_root(), "Cannot become the container's root")?;
-    step(namespace::unshare(Namespaces::CGROUP), "Cannot make a cgroup namespace")?;
+    // The cgroup namespace's root is where a process is at that moment; the IPC namespace's
+    // message queues belong to whoever makes it.
+    step(
+        namespace::unshare(Namespaces::CGROUP | Namespaces::IPC),
+        "Cannot make the cgroup and IPC namespaces",
+    )?;
     // Without a user namespace the copies of the node's mounts would still send events to it.
     let slaves = Change { slave: true, recursive: true, ..Change::default() };
     step(
@@ -81,6 +89,7 @@ fn prepare(inside: &Inside) -> Step<()> {
     step(nix::unistd::fchdir(&root), "Cannot enter the root area")?;
     step(mount::pivot_here(), "Cannot make the root area the root")?;
     step(namespace::set_host_name(&inside.hostname), "Cannot set the host name")?;
+    write_hostname(inside)?;
     step(namespace::bring_loopback_up(), "Cannot bring the loopback interface up")?;
     Ok(())
 }
@@ -272,6 +281,26 @@ fn open_directory(root: BorrowedFd<'_>, path: &str) -> Step<OwnedFd> {
         other => other,
     };
     step(opened, format!("Cannot use /{path}"))
+}
+
+/// Gives HOSTNAME to the guest where its boot looks for it, so that it does not take it back. From
+/// inside, with the container's rights: what it leads to is the container's own.
+fn write_hostname(inside: &Inside) -> Step<()> {
+    let Some(name) = &inside.configured_hostname else { return Ok(()) };
+    let text = format!("{name}\n");
+    let path = Path::new("/etc/hostname");
+    if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) || !Path::new("/etc").is_dir() {
+        return Ok(());
+    }
+    let written = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in("/etc")
+        .and_then(|mut file| {
+            std::io::Write::write_all(&mut file, text.as_bytes())?;
+            file.persist(path)?;
+            Ok(())
+        });
+    step(written, "Cannot write /etc/hostname")
 }
 
 fn is_directory(descriptor: BorrowedFd<'_>) -> bool {

@@ -59,14 +59,20 @@ const HARMLESS: Attributes =
 /// The table, in the order in which it is done. `/dev` is not in it: the node makes that one
 /// (see [`super::devices`]), because only there device nodes can be made.
 pub const TABLE: &[Entry] = &[
-    mounted("proc", c"proc", &[], HARMLESS),
-    mounted("sys", c"sysfs", &[], HARMLESS.union(Attributes::READ_ONLY)),
+    mounted("proc", c"proc", &[Setting::Text("source", "proc")], HARMLESS),
+    mounted(
+        "sys",
+        c"sysfs",
+        &[Setting::Text("source", "sysfs")],
+        HARMLESS.union(Attributes::READ_ONLY),
+    ),
     // A container sees and manages the groups below its own cgroup namespace's root.
-    mounted("sys/fs/cgroup", c"cgroup2", &[], HARMLESS),
+    mounted("sys/fs/cgroup", c"cgroup2", &[Setting::Text("source", "cgroup2")], HARMLESS),
     mounted(
         "dev/pts",
         c"devpts",
         &[
+            Setting::Text("source", "devpts"),
             Setting::Text("mode", "0620"),
             Setting::Text("gid", "5"),
             Setting::Text("ptmxmode", "0666"),
@@ -76,12 +82,12 @@ pub const TABLE: &[Entry] = &[
     mounted(
         "dev/shm",
         c"tmpfs",
-        &[Setting::Text("mode", "1777")],
+        &[Setting::Text("source", "tmpfs"), Setting::Text("mode", "1777")],
         Attributes::NO_SUID.union(Attributes::NO_DEV),
     ),
     Entry {
         target: "dev/mqueue",
-        action: Action::FileSystem(c"mqueue", &[], HARMLESS),
+        action: Action::FileSystem(c"mqueue", &[Setting::Text("source", "mqueue")], HARMLESS),
         // A kernel without POSIX message queues runs containers all the same.
         required: false,
     },

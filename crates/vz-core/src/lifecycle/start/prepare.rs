@@ -78,6 +78,7 @@ pub fn prepare(
         old_cgroup,
         inittab,
         hostname: description.hostname.clone().into(),
+        configured_hostname: container.config.hostname.clone().filter(|name| !name.is_empty()),
         capabilities: description.entry.capabilities.clone(),
         seccomp: Program::build(&description.entry.seccomp)
             .map_err(|error| Error::Refused(Exit::SystemError, error.to_string()))?,
