@@ -42,7 +42,7 @@ pub enum HangUp {
 pub fn serve(stream: &File, hang_up: HangUp) -> io::Result<()> {
     let flags = OFlag::from_bits_truncate(fcntl(stream, FcntlArg::F_GETFL)?);
     fcntl(stream, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-    let mut server = Server { stream, decoder: Decoder::default(), job: None };
+    let mut server = Server { stream, hang_up, decoder: Decoder::default(), job: None };
     loop {
         match server.turn()? {
             Turn::Go => {}
@@ -66,6 +66,7 @@ enum Turn {
 
 struct Server<'a> {
     stream: &'a File,
+    hang_up: HangUp,
     decoder: Decoder,
     job: Option<Job>,
 }
@@ -84,12 +85,15 @@ impl Server<'_> {
         if self.job.as_ref().is_some_and(Job::is_over) && !self.report_end()? {
             return Ok(Turn::HungUp);
         }
-        if stream.contains(PollFlags::POLLIN) && !self.receive()? {
+        let gone = stream.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
+        let readable = stream.contains(PollFlags::POLLIN);
+        // A socket reports the hang-up together with the last bytes: those are read first. A port
+        // may have the first bytes of a connection whose opening the driver has yet to handle:
+        // those stay until an answer can be written.
+        if gone && (self.hang_up == HangUp::Wait || !readable) {
             return Ok(Turn::HungUp);
         }
-        // A socket reports the hang-up together with the last bytes: those are read first.
-        let gone = stream.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
-        Ok(if gone && !stream.contains(PollFlags::POLLIN) { Turn::HungUp } else { Turn::Go })
+        Ok(if readable && !self.receive()? { Turn::HungUp } else { Turn::Go })
     }
 
     fn wait(&self) -> io::Result<(PollFlags, Vec<Pipe>)> {
