@@ -12,8 +12,10 @@ node passes limits (CAP_SYS_RESOURCE), so the writing is done without that capab
   $ limited dd if=/dev/zero of=/var/lib/vz/quota-test/big bs=64k count=64 status=none
   dd: error writing '/var/lib/vz/quota-test/big': Disk quota exceeded
   [1]
+The directory's own block counts.
+
   $ stat -c %s /var/lib/vz/quota-test/big
-  2097152
+  2093056
 
 The directory shows its limit as the size of the file system, in kilobytes.
 

@@ -29,6 +29,9 @@ const DIRECTORIES: &[(&str, usize)] = &[
 /// Files whose content is part of the picture.
 const FILES: &[&str] = &["etc/vz/vz.conf"];
 
+/// Groups that hold those of containers, and stay when the last one goes.
+const SHARED_GROUPS: &[&str] = &["vz", "vz.slice"];
+
 /// Mount points that systemd makes and removes as it pleases.
 const FLEETING_MOUNTS: &[&str] = &["/proc/sys/fs/binfmt_misc", "/run/credentials", "/run/user"];
 
@@ -73,7 +76,7 @@ fn mounts(mountinfo: &str) -> Vec<String> {
     lines
 }
 
-/// The groups below the ones containers live in, in every hierarchy.
+/// The groups of containers, in every hierarchy.
 fn cgroups(root: &Path, mountinfo: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for line in mountinfo.lines() {
@@ -83,7 +86,11 @@ fn cgroups(root: &Path, mountinfo: &str) -> Vec<String> {
             continue;
         }
         for top in directories(&root.join(point.trim_start_matches('/'))) {
-            if file_name(&top).starts_with("vz") {
+            let name = file_name(&top);
+            if name.starts_with("vz") {
+                if !SHARED_GROUPS.contains(&name.as_str()) {
+                    lines.push(format!("cgroup {}", shown(root, &top)));
+                }
                 cgroups_below(root, &top, &mut lines);
             }
         }
@@ -238,6 +245,7 @@ mod tests {
         put(node.path(), "proc/72/stat", "72 (gone) Z 1 71 71 0 -1 4194560 0");
         put(node.path(), "proc/73/stat", "torn");
         put(node.path(), "sys/fs/cgroup/vz.slice/vz-101.scope/init.scope/cgroup.procs", "");
+        put(node.path(), "sys/fs/cgroup/vz-test/cgroup.procs", "");
         put(node.path(), "sys/fs/cgroup/system.slice/ssh.service/cgroup.procs", "");
         put(node.path(), "sys/block/loop0/size", "0");
         put(node.path(), "sys/block/loop1/loop/backing_file", "/var/lib/vz/root.hdd\n");
@@ -251,6 +259,7 @@ mod tests {
         assert_eq!(
             collect(node().path()),
             [
+                "cgroup /sys/fs/cgroup/vz-test",
                 "cgroup /sys/fs/cgroup/vz.slice/vz-101.scope",
                 "cgroup /sys/fs/cgroup/vz.slice/vz-101.scope/init.scope",
                 "file /run/vz/101",

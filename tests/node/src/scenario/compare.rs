@@ -8,6 +8,12 @@ use super::{
 /// Lines shown around a difference.
 const CONTEXT: usize = 3;
 
+/// Characters shown of a line.
+const WIDTH: usize = 400;
+
+/// Lines shown of all differences.
+const LENGTH: usize = 400;
+
 /// What one command did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
@@ -84,7 +90,10 @@ impl Comparison {
             text.push_str(&self.show(&hunk));
             place = hunk.end;
         }
-        text
+        match text.match_indices('\n').nth(LENGTH) {
+            Some((end, _)) => format!("{}\n(and more)\n", &text[..end]),
+            None => text,
+        }
     }
 
     /// Differences nearer to each other than the context around them go together.
@@ -116,7 +125,11 @@ impl Comparison {
                 Edit::Remove(line) => ('-', line),
                 Edit::Add(line) => ('+', line),
             };
-            text.push_str(&format!("{mark}{line}\n"));
+            text.push(mark);
+            match line.char_indices().nth(WIDTH) {
+                Some((end, _)) => text.push_str(&format!("{}...\n", &line[..end])),
+                None => text.push_str(&format!("{line}\n")),
+            }
         }
         text
     }
@@ -223,6 +236,13 @@ mod tests {
         let diff = comparison.diff();
         assert_eq!(diff.matches("@@ -").count(), 2, "{diff}");
         assert!(diff.contains("@@ -20,3 +21,4 @@"), "{diff}");
+    }
+
+    #[test]
+    fn a_flood_is_shown_in_part() {
+        let flood = format!("{}\n", "x".repeat(WIDTH * 2)).repeat(LENGTH * 2);
+        let diff = compare("  $ a\n", &[(&flood, 0)]).diff();
+        assert!(diff.ends_with("\n(and more)\n") && diff.len() < (WIDTH + 10) * (LENGTH + 10));
     }
 
     #[test]

@@ -16,6 +16,12 @@ use crate::{
 /// Where scenarios work on a machine.
 const WORK: &str = "/tmp/vz-scenario";
 
+/// Output kept of one scenario, in bytes: one that writes without end is stopped by its time.
+const KEPT: usize = 64 << 20;
+
+/// Output compared of one command, in bytes.
+const COMPARED: usize = 256 << 10;
+
 /// What a scenario is given.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -34,7 +40,10 @@ pub fn run(machine: &dyn Machine, scenario: &Scenario, settings: Settings) -> Re
     let argv = shell(machine, settings, &directory);
     let argv: Vec<_> = argv.iter().map(String::as_str).collect();
     let mut output = Vec::new();
-    let mut take = |_: Output, bytes: &[u8]| output.extend_from_slice(bytes);
+    let mut take = |_: Output, bytes: &[u8]| {
+        let room = KEPT - output.len();
+        output.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    };
     let limit = Some(scenario.timeout);
     let ended = machine.connect()?.run(&command(&argv), io::empty(), &mut take, limit)?;
     let seen = judge(&output, &mark, scenario.commands().count(), ended, scenario.timeout);
@@ -101,21 +110,31 @@ fn judge(output: &[u8], mark: &str, count: usize, ended: Ended, limit: Duration)
     let mut rest = output;
     while seen.len() < count {
         let Some((before, code, after)) = cut(rest, mark, seen.len()) else { break };
-        seen.push(Seen::Ended { output: before.into(), code });
+        seen.push(Seen::Ended { output: shortened(before), code });
         rest = after;
     }
     if seen.len() < count {
         let reason = match ended {
+            _ if output.len() == KEPT => format!("it wrote more than {} MiB", KEPT >> 20),
             Ended::TimedOut => format!("timed out: the scenario has {} s", limit.as_secs()),
             Ended::Code(code) => format!("the shell ended here with exit code {code}"),
         };
-        seen.push(Seen::Broken { output: rest.into(), reason });
+        seen.push(Seen::Broken { output: shortened(rest), reason });
         seen.resize(count, Seen::NotRun);
     } else if let Some(Seen::Ended { output, .. }) = seen.last_mut() {
         // A process in the background wrote after the last command.
-        output.extend_from_slice(rest);
+        output.extend(shortened(rest));
     }
     seen
+}
+
+/// Output as it is compared. What was cut off is no line that anybody expects.
+fn shortened(output: &[u8]) -> Vec<u8> {
+    let Some(more) = output.len().checked_sub(COMPARED).filter(|more| *more > 0) else {
+        return output.into();
+    };
+    let cut = format!("\n(and {more} bytes more)\n");
+    [&output[..COMPARED], cut.as_bytes()].concat()
 }
 
 /// What a command wrote, its exit code, and what comes after its mark.
