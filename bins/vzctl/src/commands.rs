@@ -86,6 +86,12 @@ impl Command {
         matches!(self, Command::Create | Command::Status | Command::Set)
     }
 
+    /// A process of it gets into the container.
+    fn enters(self) -> bool {
+        use Command::{Enter, Exec, Exec2, Exec3, Restart, Runscript, Start, Stop};
+        matches!(self, Start | Stop | Restart | Exec | Exec2 | Exec3 | Enter | Runscript)
+    }
+
     /// It changes nothing that another command could trip over.
     fn needs_no_lock(self) -> bool {
         matches!(
@@ -141,8 +147,21 @@ pub fn run(
     if !container.configured && !command.needs_no_configuration() {
         return Err(Error::NoContainerConfig);
     }
+    if command.enters() {
+        seal(&container)?;
+    }
     let _lock = take_lock(command, request, &container, output)?;
     dispatch(command, &mut container, options, words, output)
+}
+
+/// Where the container's root is the node's, it could write to the program that enters it.
+fn seal(container: &Container<'_>) -> Result<()> {
+    match container.id_bases() {
+        Ok((0, _)) => vz_sys::sealed::ensure().map_err(|error| {
+            Error::Refused(Exit::SystemError, format!("Cannot run from a sealed copy: {error}"))
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Takes the lock, and finishes first what a killed command has left.

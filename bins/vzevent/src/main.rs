@@ -25,6 +25,7 @@ impl Report for Log {
 }
 
 fn main() -> ExitCode {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let mut words = std::env::args().skip(1);
     let id = words.next().and_then(|word| word.parse::<Ctid>().ok());
     let event = match words.next().as_deref() {

@@ -100,6 +100,8 @@ pub struct Description {
     pub entry: Entry,
     /// init's environment.
     pub environment: Vec<String>,
+    /// Parameters of the network that nothing is made of yet.
+    no_network: Vec<&'static str>,
     root: std::path::PathBuf,
 }
 
@@ -126,6 +128,7 @@ impl Description {
             devices: devices(config),
             entry: Entry::of(config, user_namespace),
             environment: environment(),
+            no_network: no_network(config),
             root: container.root.clone(),
         })
     }
@@ -144,6 +147,12 @@ impl Description {
                 "WARNING: LOCAL_UID is 0: root of this container is root of the node; \
                  it is kept in by capabilities and filters alone",
             );
+        }
+        if !self.no_network.is_empty() {
+            report.error(&format!(
+                "Warning: not set up by this version, the container has no network: {}",
+                self.no_network.join(" ")
+            ));
         }
     }
 
@@ -186,6 +195,17 @@ impl Description {
             since: 0,
         }
     }
+}
+
+fn no_network(config: &Config) -> Vec<&'static str> {
+    [
+        ("IP_ADDRESS", config.ip_address.as_ref().is_some_and(|list| !list.is_empty())),
+        ("NETIF", config.netif.as_ref().is_some_and(|list| !list.is_empty())),
+        ("NETDEV", config.netdev.as_ref().is_some_and(|list| !list.is_empty())),
+    ]
+    .into_iter()
+    .filter_map(|(key, given)| given.then_some(key))
+    .collect()
 }
 
 /// What the original let every container use, and what its configuration adds.

@@ -17,6 +17,7 @@ pub mod process_exit;
 pub mod pty;
 pub mod quota;
 pub mod rlimit;
+pub mod sealed;
 pub mod seccomp;
 pub mod systemd;
 pub mod xattr;

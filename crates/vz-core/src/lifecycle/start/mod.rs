@@ -140,7 +140,13 @@ fn run(container: &Container<'_>, options: Options, report: &mut dyn Report) -> 
         report.info("Container start in progress...");
         return Ok(());
     }
-    wait_until_booted(readiness.as_ref(), init_pidfd.as_fd(), report)
+    let waited = wait_until_booted(readiness.as_ref(), init_pidfd.as_fd(), report);
+    if let Some(readiness) = &readiness
+        && readiness.uncover(init_pidfd.as_fd(), description.user_namespace).is_err()
+    {
+        report.log(1, "The inittab shown for the boot could not be taken away");
+    }
+    waited
 }
 
 /// Makes the cgroups, and sets all that is enforced there before anything runs in them.
