@@ -70,7 +70,7 @@ fn compare(what: &What, one: &Listed, other: &Listed) -> Ordering {
         // Of equal ones the last comes first, so that in reverse, which is the order in which
         // the node starts its containers, the first does.
         What::BootOrder => by(one, other, |listed| (listed.config.bootorder, Reverse(listed.id))),
-        What::Layout => by(one, other, |listed| layout_rank(listed)),
+        What::Layout => by(one, other, layout_rank),
         What::OnBoot
         | What::Features
         | What::Vswap

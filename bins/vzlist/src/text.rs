@@ -66,7 +66,9 @@ fn aligned(text: &str, width: i32) -> String {
 
 /// A text cut to a width in bytes, between characters.
 fn cut(text: &str, width: i32) -> &str {
-    &text[..text.floor_char_boundary(width.unsigned_abs() as usize)]
+    let width = width.unsigned_abs() as usize;
+    let end = (0..=width.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// A text in a column, cut to it or not.

@@ -1,5 +1,5 @@
 //! vzpid on files in the OpenVZ kernel's form, and on this kernel.
-#![allow(clippy::disallowed_methods, missing_docs)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, missing_docs)]
 
 use std::fs;
 use std::io::Write;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use vz_conf::config::Config;
 use vz_conf::context::Context;
@@ -92,8 +93,8 @@ pub struct Listed {
     pub id: Ctid,
     /// How far it is.
     pub status: Status,
-    /// Its configuration, without vz.conf's values.
-    pub config: Config,
+    /// Its configuration, without vz.conf's values. Large, so not moved about with the rest.
+    pub config: Box<Config>,
     /// Its private area, by its configuration or else by vz.conf.
     pub private: Option<String>,
     /// Its root area, likewise.
@@ -130,7 +131,7 @@ impl Listed {
         Listed {
             id,
             status: Status::Stopped,
-            config: Config::default(),
+            config: Box::default(),
             private: None,
             root: None,
             name: None,
@@ -190,9 +191,10 @@ pub fn collect(
     found.remove(&Ctid::NODE);
     let mut list: Vec<Listed> = found.into_values().collect();
     add_accounting(&mut list, source, request)?;
-    let context = node.text_context(Ctid::NODE);
+    let mut reader = Reader::new(node);
     for listed in &mut list {
-        read_config(listed, node, request, &context, report);
+        reader.read_config(listed, report);
+        add_configured(listed, node, request);
     }
     list.retain_mut(|listed| listed.is_running() || look_at_files(listed, node, request));
     if request.disk {
@@ -291,40 +293,58 @@ fn add_accounting(
     Ok(())
 }
 
-/// Reads a container's configuration and takes from it what nothing else has told.
-fn read_config(
-    listed: &mut Listed,
-    node: &Node,
-    request: &Request,
-    context: &Context,
-    report: &mut dyn Report,
-) {
-    let path = node.conf_path(listed.id);
-    match read_file(&path) {
-        Ok(bytes) => {
-            let context = Context { ctid: listed.id, ..*context };
-            let file = ConfFile::parse(&bytes);
-            let (config, warnings) =
-                Config::read(&file, &node.shown(&path), Scope::Container, &context);
-            for warning in warnings {
-                report.log(warning.level().into(), &warning.to_string());
-            }
-            listed.config = config;
-        }
-        Err(error) => report.error(&format!(
-            "Unable to open {}: {}",
-            node.shown(&path).display(),
-            OsText(error)
-        )),
-    }
-    add_configured(listed, node, request);
+/// Reads configurations one after the other. What is the same for all is found out once, and
+/// each takes three or four system calls: there may be thousands.
+struct Reader<'n> {
+    node: &'n Node,
+    directory: PathBuf,
+    context: Context,
+    bytes: Vec<u8>,
 }
 
-/// Reads a file in as few calls as its size allows: there is one for each container.
-fn read_file(path: &std::path::Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(4096);
-    File::open(path)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
+impl<'n> Reader<'n> {
+    fn new(node: &'n Node) -> Reader<'n> {
+        Reader {
+            node,
+            directory: node.conf_dir(),
+            context: node.text_context(Ctid::NODE),
+            bytes: Vec::new(),
+        }
+    }
+
+    fn read_config(&mut self, listed: &mut Listed, report: &mut dyn Report) {
+        let path = self.directory.join(format!("{}.conf", listed.id));
+        let shown = self.node.shown(&path);
+        if let Err(error) = self.read_file(&path) {
+            report.error(&format!("Unable to open {}: {}", shown.display(), OsText(error)));
+            return;
+        }
+        let context = Context { ctid: listed.id, ..self.context };
+        let file = ConfFile::parse(&self.bytes);
+        let (config, warnings) = Config::read(&file, &shown, Scope::Container, &context);
+        for warning in warnings {
+            report.log(warning.level().into(), &warning.to_string());
+        }
+        *listed.config = config;
+    }
+
+    /// Reads a whole file, without asking for its size first.
+    fn read_file(&mut self, path: &Path) -> io::Result<()> {
+        const STEP: usize = 16 * 1024;
+        let mut file = File::open(path)?;
+        let mut length = 0;
+        loop {
+            if self.bytes.len() < length + STEP {
+                self.bytes.resize(length + STEP, 0);
+            }
+            match file.read(&mut self.bytes[length..])? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        self.bytes.truncate(length);
+        Ok(())
+    }
 }
 
 fn add_configured(listed: &mut Listed, node: &Node, request: &Request) {
