@@ -6,6 +6,7 @@ pub mod caps;
 pub mod cgroup;
 pub mod channel;
 pub mod clone;
+pub mod fnmatch;
 pub mod inode_flags;
 pub mod local_time;
 pub mod loopdev;

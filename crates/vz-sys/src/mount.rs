@@ -246,9 +246,12 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     let path = c_path(path)?;
     // SAFETY: statx is plain data for which all zeroes is a valid value.
     let mut status: libc::statx = unsafe { std::mem::zeroed() };
+    // Not `libc::statx`: the standard library declares that function weakly, and in a static
+    // binary linked with LTO the two become one symbol that nothing defines, a call to address 0.
     // SAFETY: the path is NUL-terminated and the buffer lives across the call.
     let result = unsafe {
-        libc::statx(
+        libc::syscall(
+            libc::SYS_statx,
             libc::AT_FDCWD,
             path.as_ptr(),
             libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT,
