@@ -246,10 +246,10 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     let path = c_path(path)?;
     // SAFETY: statx is plain data for which all zeroes is a valid value.
     let mut status: libc::statx = unsafe { std::mem::zeroed() };
-    // Not `libc::statx`: the standard library declares that function weakly, and in a static
-    // binary linked with LTO the two become one symbol that nothing defines, a call to address 0.
+    // By number: std looks for libc's statx(3) as a weak symbol, and in a static program linked
+    // with LTO that makes ours weak too, which then nothing resolves (a call of address 0).
     // SAFETY: the path is NUL-terminated and the buffer lives across the call.
-    let result = unsafe {
+    checked(unsafe {
         libc::syscall(
             libc::SYS_statx,
             libc::AT_FDCWD,
@@ -258,10 +258,7 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
             libc::STATX_BASIC_STATS,
             &raw mut status,
         )
-    };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    })?;
     Ok(status.stx_attributes & STATX_ATTR_MOUNT_ROOT != 0)
 }
 
