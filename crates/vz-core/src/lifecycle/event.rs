@@ -101,7 +101,7 @@ fn put_off(
     report: &mut dyn Report,
 ) -> Result<Option<Lock>> {
     report.info(&format!(
-        "The container restarts too often: the next start is in {} seconds",
+        "The container restarts too often: the next start is in {} s",
         pause.as_secs()
     ));
     let ourselves = ProcessId::of(Pid::this()).ok();
