@@ -12,7 +12,9 @@ use vz_conf::exit::Exit;
 use vz_conf::param::Commands;
 use vz_core::container::Container;
 use vz_core::error::{Error, Result};
-use vz_core::lifecycle::{create, destroy, enter, exec, mounting, set, start, stop, teardown};
+use vz_core::lifecycle::{
+    create, destroy, enter, exec, mounting, set, start, stop, teardown, vzmon,
+};
 use vz_core::lock::Lock;
 use vz_core::node::Node;
 use vz_core::report::Report;
@@ -172,6 +174,9 @@ fn take_lock(
     output: &mut Output,
 ) -> Result<Option<Lock>> {
     if command.needs_no_lock() {
+        if command != Command::Status {
+            vzmon::ensure_unlocked(container, output);
+        }
         return Ok(None);
     }
     let lock = match request.skip_lock {
@@ -180,6 +185,7 @@ fn take_lock(
     };
     if !container.root.as_os_str().is_empty() {
         teardown::recover(container, output)?;
+        vzmon::ensure(container, output);
     }
     Ok(lock)
 }

@@ -193,6 +193,7 @@ impl Description {
             gid_base: self.gid_base,
             root: self.root.clone(),
             since: 0,
+            restarts: 0,
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::error::{Context, Error, Result};
 use crate::guest::Guest;
 use crate::lifecycle::{mounting, teardown};
 use crate::report::Report;
-use crate::state::{Phase, ProcessId};
+use crate::state::{Phase, ProcessId, State};
 use crate::{hooks, limits};
 use message::Message;
 use ready::Readiness;
@@ -53,6 +53,8 @@ pub struct Options {
     pub skip_remount: bool,
     /// Do not run distribution scripts and the CTID.start script.
     pub skip_setup: bool,
+    /// How often in a row the container has restarted itself soon after its start.
+    pub restarts: u32,
 }
 
 /// Starts the container. The lock is held by the caller.
@@ -67,6 +69,7 @@ pub fn start(container: &Container<'_>, options: Options, report: &mut dyn Repor
     if container.is_running()? {
         return Err(Error::AlreadyRunning);
     }
+    teardown::cancel_restart(container)?;
     report.info("Starting container...");
     if !options.skip_remount && container.is_mounted() {
         mounting::unmount_with_scripts(container, report)?;
@@ -104,7 +107,7 @@ fn run(container: &Container<'_>, options: Options, report: &mut dyn Report) -> 
     let guest = Guest::look_at(&container.root)?;
     let description = Description::of(container, &guest)?;
     description.warn(report);
-    let mut state = description.initial_state();
+    let mut state = State { restarts: options.restarts, ..description.initial_state() };
     container.save_state(&state)?;
 
     let (line, other) =
