@@ -1,12 +1,13 @@
 //! This machine as one scenarios run on: in mount, network, process, IPC and UTS namespaces of
 //! its own, so that what a scenario leaves is seen apart from what others do here, and goes with
-//! the namespaces.
+//! the namespaces. Our tree is installed there over the machine's own: on overlays of `/etc`,
+//! `/usr` and `/var` that nobody else sees.
 
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -14,13 +15,33 @@ use std::{
 use crate::{
     Error, Result,
     agent::Connection,
+    cache, install,
     machine::{Kind, Machine},
     project::Project,
     tool,
 };
 
-/// The first process: it reaps orphans, as bash does while it reads, and ends with our pipe.
-const FIRST: &str = "ip link set lo up && echo ready && while read -r _; do :; done";
+/// The first process: it installs our tree, reaps orphans, as bash does while it reads, and ends
+/// with our pipe. Containers' files lie on a directory of the machine, not on an overlay: an
+/// overlay cannot be id-mapped.
+const FIRST: &str = r#"
+set -e
+ip link set lo up
+mount -t tmpfs -o mode=755 tmpfs "$WORK"
+mkdir "$WORK/run"
+for top in etc var; do
+	mkdir -p "$WORK/$top/upper" "$WORK/$top/work"
+	layers=lowerdir=$STAGE/$top:/$top,upperdir=$WORK/$top/upper,workdir=$WORK/$top/work
+	mount -t overlay -o "$layers" overlay "/$top"
+done
+mount -t overlay -o "lowerdir=$STAGE/usr:/usr" overlay /usr
+mount --bind "$DATA" /var/lib/vz
+mount -t tmpfs -o mode=755 tmpfs /run
+sed -i 's/^VE_LAYOUT=.*/VE_LAYOUT="ploop"/' /etc/vz/vz.conf
+set +e
+echo ready
+while read -r _; do :; done
+"#;
 
 const NAMESPACES: [&str; 5] = ["--mount", "--net", "--pid", "--ipc", "--uts"];
 
@@ -30,6 +51,7 @@ pub struct Host {
     agent: PathBuf,
     binaries: PathBuf,
     templates: PathBuf,
+    place: PathBuf,
     unshare: Child,
 }
 
@@ -39,11 +61,18 @@ impl Host {
     /// # Errors
     /// We are not root, or a tool is missing.
     pub fn start(project: &Project) -> Result<Self> {
+        let place = project.state().join("host");
+        let stage = place.join("stage");
+        cache::remove(&stage)?;
+        cache::make_directory(&stage)?;
+        install::stage(project, &stage)?;
+        let unshare = unshare(&place, &project.templates())?;
         Ok(Self {
             agent: project.agent(),
             binaries: project.binaries(),
             templates: project.templates(),
-            unshare: unshare()?,
+            place,
+            unshare,
         })
     }
 
@@ -66,10 +95,26 @@ impl Host {
     }
 }
 
-fn unshare() -> Result<Child> {
+/// The containers' files of one run, empty but for the templates.
+fn make_data(place: &Path, templates: &Path) -> Result<PathBuf> {
+    let data = place.join("vz");
+    cache::remove(&data)?;
+    let installed = place.join("stage/var/lib/vz");
+    tool::run(tool::command(&["cp", "-a", "--"]).arg(installed).arg(&data))?;
+    let copy = "mkdir -p \"$2\" && cp -l -- \"$1\"/*.tar.* \"$2\"/ 2>/dev/null || :";
+    let cache = data.join("template/cache");
+    tool::run(tool::command(&["sh", "-c", copy, "sh"]).arg(templates).arg(cache))?;
+    Ok(data)
+}
+
+fn unshare(place: &Path, templates: &Path) -> Result<Child> {
+    let work = place.join("work");
+    cache::make_directory(&work)?;
+    let data = make_data(place, templates)?;
     let mut command = tool::command(&["setpriv", "--pdeathsig", "KILL", "--", "unshare"]);
     command.args(NAMESPACES).args(["--fork", "--kill-child", "--mount-proc", "--"]);
     command.args(["bash", "--noprofile", "--norc", "-c", FIRST]);
+    command.env("STAGE", place.join("stage")).env("WORK", &work).env("DATA", data);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let failed = |source| Error::Start { program: "unshare".into(), source };
     let mut unshare = command.spawn().map_err(failed)?;
@@ -106,7 +151,7 @@ impl Machine for Host {
 
     fn reset(&mut self) -> Result<()> {
         self.end();
-        self.unshare = unshare()?;
+        self.unshare = unshare(&self.place, &self.templates)?;
         Ok(())
     }
 

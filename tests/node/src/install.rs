@@ -36,7 +36,11 @@ pub fn install(project: &Project, machine: &dyn Machine, scratch: &Path) -> Resu
     installed
 }
 
-fn stage(project: &Project, stage: &Path) -> Result<()> {
+/// Makes our tree in the directory `stage`, as it is to lie on a machine.
+///
+/// # Errors
+/// `./setup install` fails.
+pub fn stage(project: &Project, stage: &Path) -> Result<()> {
     let setup = project.root().join("setup");
     if setup.exists() {
         let mut command = Command::new(&setup);
