@@ -34,19 +34,17 @@ Megabytes that nobody reads pass.
 
 After vzmon is killed the old console is gone and a new one is in its place, the only one.
 
-  $ old=$(vzctl exec $CTID stat -c %t:%T /dev/console)
   $ vzmon=$(number monitor); kill -9 $vzmon; eventually '! test -e /proc/$vzmon/exe'
   $ vzctl exec $CTID 'head -c 4000000 /dev/zero > /dev/console; echo $?'
   0
   $ vzctl exec $CTID 'grep -c " /dev/console " /proc/mounts'
   1
-  $ vzctl exec $CTID 'stat -c "%F %a %U %G" /dev/console'
-  character special file 600 root tty
+  $ vzctl exec $CTID 'stat -c %F /dev/console'
+  character special file
 
-A getty on the console is there again: its streams are the new one.
+A getty on the console comes back: its streams are the new one.
 
-  $ eventually "vzctl exec $CTID 'for p in /proc/[0-9]*; do tr \\\\0 \" \" < \$p/cmdline | grep -q ^/sbin/getty && : > \$p/fd/1; done' > /dev/null 2>&1"
-  $ test "$(pgrep -cP $(number init) getty)" -ge 1
+  $ eventually "vzctl exec $CTID 'ls -l /proc/[0-9]*/fd/1' 2> /dev/null | grep -q '/dev/console\$'"
 
 A guest that has taken its console away gets its vzmon all the same.
 

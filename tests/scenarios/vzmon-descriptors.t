@@ -30,7 +30,7 @@ An open file, and odd streams, of the shell that starts the container.
 
   $ exec 9< /dev/zero
   $ vzctl --quiet start $CTID > out 2>&1 < /dev/zero
-  $ open_files() { for fd in /proc/$1/fd/*; do readlink $fd; done | sed 's,/dev/pts/[0-9][0-9]*,terminal,' | sort; }
+  $ open_files() { for fd in /proc/$1/fd/*; do readlink $fd; done | sed 's,/dev/pts/[0-9][0-9]*,terminal,;s,^pipe:.*,pipe:N,' | sort; }
 
 vzmon: the streams, its init, both ends of the console.
 
@@ -49,7 +49,7 @@ init: what it opened itself comes after the streams.
   $ open_files $(number init) | grep -v terminal
   [1]
 
-A vzmon that has taken over: a descriptor of its sentinel too. The sentinel: one of vzmon.
+A vzmon that has taken over: its sentinel, and a pipe to it. The sentinel: the pipe.
 
   $ kill -9 $(number monitor); sleep 0.2; vzctl exec $CTID true > out < /dev/zero
   $ open_files $(number monitor)
@@ -59,9 +59,21 @@ A vzmon that has taken over: a descriptor of its sentinel too. The sentinel: one
   /dev/pts/ptmx
   anon_inode:[pidfd]
   anon_inode:[pidfd]
+  pipe:N
   terminal
-  $ open_files $(pgrep -P $(number monitor))
-  anon_inode:[pidfd]
+  $ sentinel=$(pgrep -P $(number monitor)); open_files $sentinel
+  pipe:N
+
+It is in the container's namespaces, all but the user namespace, and its root is the container's;
+one system call that is not read(2) or write(2) would end it.
+
+  $ for kind in mnt net ipc uts cgroup pid; do
+  >   test $(readlink /proc/$sentinel/ns/$kind) = $(readlink /proc/$(number init)/ns/$kind) || echo $kind
+  > done
+  $ test $(stat -Lc %d:%i /proc/$sentinel/root) = $(stat -Lc %d:%i /proc/$(number init)/root)
+  $ readlink /proc/$sentinel/cwd; grep ^Seccomp: /proc/$sentinel/status
+  /
+  Seccomp:	1
 
 The container sees the sentinel and cannot touch it.
 

@@ -77,7 +77,7 @@ The sentinel killed alone is no end of the container.
 
   $ vzctl --quiet start $CTID 2> /dev/null
   $ kill -9 $(number monitor); sleep 0.2; vzctl exec $CTID true
-  $ init=$(number init); sentinel=$(pgrep -P $(number monitor)); kill -9 $sentinel
+  $ init=$(number init); sentinel=$(pgrep -P $(number monitor)); sleep 0.2; kill -9 $sentinel
   $ eventually 'pgrep -P $(number monitor) | grep -qvx $sentinel'
   $ vzctl exec $CTID reboot
   $ eventually 'is_running && test "$(number init)" != $init'

@@ -23,7 +23,8 @@
 //! - the container's process list has one entry more, the sentinel;
 //! - if init ends before there is another vzmon, nobody restarts the container: the next vzctl
 //!   clears it away;
-//! - the same if init is being traced by somebody else when it ends: a restart counts as a halt.
+//! - a restart counts as a halt if init is being traced by somebody else when it ends, where the
+//!   node forbids tracing (`kernel.yama.ptrace_scope` 3), and as long as no sentinel can be made.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
@@ -32,6 +33,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -49,6 +51,9 @@ const CHUNK: usize = 4096;
 /// After how many milliseconds a sentinel that could not be made is tried again: the container may
 /// have been at the limit of its processes.
 const TRY_AGAIN: u16 = 10_000;
+
+/// One that was killed sooner than this is taken for one that could not be made.
+const SOON: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     match run() {
@@ -99,11 +104,19 @@ enum Witness {
     /// We are its parent.
     Ourselves,
     /// The killed vzmon was; a sentinel catches the moment.
-    Sentinel(Sentinel),
+    Sentinel(Sentinel, Instant),
     /// Nothing yet: a sentinel could not be made.
     Missing,
     /// Nothing any more: init is being traced by somebody else.
     Lost,
+}
+
+/// What there is to do.
+#[derive(Default)]
+struct Ready {
+    sentinel_ended: bool,
+    init_ended: bool,
+    readable: bool,
 }
 
 /// The wait for init's end.
@@ -117,18 +130,27 @@ struct Watch<'a> {
 impl<'a> Watch<'a> {
     fn over(init: BorrowedFd<'a>, master: BorrowedFd<'a>) -> io::Result<Watch<'a>> {
         let witness = if pidfd::is_child(init)? { Witness::Ourselves } else { Witness::Missing };
-        Ok(Watch { init, master, console_open: true, witness })
+        let mut watch = Watch { init, master, console_open: true, witness };
+        watch.post_sentinel();
+        Ok(watch)
+    }
+
+    /// Posts a sentinel if one is needed; without, all else goes on.
+    fn post_sentinel(&mut self) {
+        if matches!(self.witness, Witness::Missing)
+            && let Ok(sentinel) = Sentinel::post(self.init)
+        {
+            self.witness = Witness::Sentinel(sentinel, Instant::now());
+        }
     }
 
     /// Reads the console until init has ended. How is `None` when nobody can tell.
     fn wait(mut self) -> io::Result<Option<Ended>> {
         loop {
-            if matches!(self.witness, Witness::Missing)
-                && let Ok(sentinel) = Sentinel::post(self.init)
-            {
-                self.witness = Witness::Sentinel(sentinel);
-            }
-            let (sentinel_ended, init_ended, readable) = self.poll()?;
+            let Some(Ready { sentinel_ended, init_ended, readable }) = self.poll()? else {
+                self.post_sentinel();
+                continue;
+            };
             if sentinel_ended {
                 if let Some(ended) = self.ask_sentinel() {
                     return Ok(Some(ended));
@@ -142,46 +164,46 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Waits until there is something to do: the sentinel has ended, init has, the console can be
-    /// read.
-    fn poll(&self) -> io::Result<(bool, bool, bool)> {
-        // A slot that is not wanted watches init for nothing: no signal is lost, none is invented.
-        let (sentinel, of_sentinel) = match &self.witness {
-            Witness::Sentinel(sentinel) => (sentinel.as_fd(), PollFlags::POLLIN),
-            _ => (self.init, PollFlags::empty()),
+    /// Waits until there is something to do. `None` when it is time to try for a sentinel again.
+    fn poll(&self) -> io::Result<Option<Ready>> {
+        // What is not wanted is replaced by init, which ends the wait for good when it has ended: a
+        // hang-up of a descriptor is reported even when nothing is asked of it.
+        let sentinel = match &self.witness {
+            Witness::Sentinel(sentinel, _) => Some(sentinel.as_fd()),
+            _ => None,
         };
-        let of_console = if self.console_open { PollFlags::POLLIN } else { PollFlags::empty() };
+        let console = self.console_open.then_some(self.master);
         let timeout = match self.witness {
             Witness::Missing => PollTimeout::from(TRY_AGAIN),
             _ => PollTimeout::NONE,
         };
-        let mut descriptors = [
-            PollFd::new(sentinel, of_sentinel),
-            PollFd::new(self.init, PollFlags::POLLIN),
-            PollFd::new(self.master, of_console),
-        ];
+        let mut descriptors = [sentinel, Some(self.init), console]
+            .map(|wanted| PollFd::new(wanted.unwrap_or(self.init), PollFlags::POLLIN));
         match poll(&mut descriptors, timeout) {
+            Ok(0) => return Ok(None),
             Ok(_) => {}
-            Err(Errno::EINTR) => return Ok((false, false, false)),
+            Err(Errno::EINTR) => return Ok(Some(Ready::default())),
             Err(error) => return Err(error.into()),
         }
         let is_ready = |slot: usize| descriptors[slot].any() == Some(true);
-        Ok((!of_sentinel.is_empty() && is_ready(0), is_ready(1), self.console_open && is_ready(2)))
+        Ok(Some(Ready {
+            sentinel_ended: sentinel.is_some() && is_ready(0),
+            init_ended: is_ready(1),
+            readable: console.is_some() && is_ready(2),
+        }))
     }
 
     /// The sentinel has ended: with init, or killed alone.
     fn ask_sentinel(&mut self) -> Option<Ended> {
-        let Witness::Sentinel(sentinel) = std::mem::replace(&mut self.witness, Witness::Missing)
-        else {
-            return None;
-        };
+        let witness = std::mem::replace(&mut self.witness, Witness::Missing);
+        let Witness::Sentinel(sentinel, posted) = witness else { return None };
         match sentinel.outcome(self.init) {
-            Ok(ended) => ended,
-            Err(_) => {
-                self.witness = Witness::Lost;
-                None
-            }
+            Ok(Some(ended)) => return Some(ended),
+            Ok(None) if posted.elapsed() > SOON => self.post_sentinel(),
+            Ok(None) => {}
+            Err(_) => self.witness = Witness::Lost,
         }
+        None
     }
 
     fn read_console(&mut self) {

@@ -15,9 +15,9 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::unistd::Pid;
+use nix::fcntl::OFlag;
 
 use crate::clone::{self, Process, Request};
 use crate::namespace::{self, Namespaces};
@@ -26,11 +26,18 @@ use crate::proc;
 
 /// A sleeping child of the caller in the pid namespace of another's init.
 ///
-/// It is seen there with parent 0, and cannot be signalled or looked into from there. It ends when
-/// its parent does. Whoever makes one must wait for its end and then ask [`Sentinel::outcome`]: as
-/// long as nobody reaps it, init does not come to its end.
+/// It is seen there with parent 0. Root there can do nothing to it when it has a user namespace of
+/// its own. Where it has none, it may trace and kill the sentinel, and gains nothing: the sentinel
+/// is in the other's namespaces, sees its files, and may make no system calls but read(2) and
+/// write(2) (seccomp(2), strict mode), with a pipe for its only descriptor. It ends when its parent
+/// does. Whoever makes one must wait for its end and then ask [`Sentinel::outcome`]: as long as
+/// nobody reaps it, init does not come to its end.
 #[derive(Debug)]
-pub struct Sentinel(Process);
+pub struct Sentinel {
+    process: Process,
+    /// Never written to: its end is what the sentinel waits for.
+    _line: OwnedFd,
+}
 
 impl Sentinel {
     /// Posts a sentinel in the pid namespace of the process behind `init`. The caller, which must
@@ -42,12 +49,18 @@ impl Sentinel {
     /// dying.
     pub fn post(init: BorrowedFd<'_>) -> io::Result<Sentinel> {
         clone::make_undumpable()?;
-        let parent = pidfd::open(Pid::this())?;
+        let (line, ours_alone) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
         let ours = File::open("/proc/self/ns/pid")?;
         namespace::join(init, Namespaces::PID)?;
-        let posted = clone::spawn(&Request::default(), || sleep_until_end_of(parent.as_fd()));
+        let posted = clone::spawn(&Request::default(), || {
+            clone::close_in_child(ours_alone.as_fd());
+            match sleep_inside(init, line.as_fd()) {
+                Ok(()) => 0,
+                Err(_) => 1,
+            }
+        });
         namespace::join(ours.as_fd(), Namespaces::PID)?;
-        posted.map(Sentinel)
+        posted.map(|process| Sentinel { process, _line: ours_alone })
     }
 
     /// To be called when the sentinel has ended: how init ended, waiting until it has. `None` when
@@ -58,7 +71,7 @@ impl Sentinel {
     /// init ended is then lost.
     pub fn outcome(self, init: BorrowedFd<'_>) -> io::Result<Option<Ended>> {
         let traced = trace_if_dying(init);
-        pidfd::reap(self.0.pidfd.as_fd())?;
+        pidfd::reap(self.process.pidfd.as_fd())?;
         match traced {
             Ok(true) => pidfd::reap(init).map(Some),
             Ok(false) => Ok(None),
@@ -70,20 +83,31 @@ impl Sentinel {
 impl AsFd for Sentinel {
     /// Readable when the sentinel has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.pidfd.as_fd()
+        self.process.pidfd.as_fd()
     }
 }
 
-/// The sentinel's life. It keeps no descriptor but the one it sleeps on, so that it holds nothing
-/// open that its parent wants closed.
-fn sleep_until_end_of(parent: BorrowedFd<'_>) -> i32 {
+/// The sentinel's life: until the line ends, or it is killed.
+fn sleep_inside(init: BorrowedFd<'_>, line: BorrowedFd<'_>) -> io::Result<()> {
+    namespace::join(
+        init,
+        Namespaces::MOUNT
+            | Namespaces::NET
+            | Namespaces::IPC
+            | Namespaces::UTS
+            | Namespaces::CGROUP,
+    )?;
+    nix::unistd::chdir("/")?;
     let stdin = io::stdin();
-    let alone = clone::duplicate_to(parent, stdin.as_raw_fd())
-        .and_then(|()| clone::close_from(stdin.as_raw_fd() + 1));
-    match alone.and_then(|()| pidfd::wait_end(stdin.as_fd(), None)) {
-        Ok(_) => 0,
-        Err(_) => 1,
+    clone::duplicate_to(line, stdin.as_raw_fd())?;
+    clone::close_from(stdin.as_raw_fd() + 1)?;
+    // SAFETY: takes numbers.
+    if unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_STRICT) } != 0 {
+        return Err(io::Error::last_os_error());
     }
+    // To leave is one of the calls that it may not make, and ends it as well.
+    while nix::unistd::read(stdin.as_fd(), &mut [0]) == Err(nix::errno::Errno::EINTR) {}
+    Ok(())
 }
 
 /// Traces init if it is on its way out, where it stands still: the number cannot be another's.
@@ -99,8 +123,9 @@ fn trace_if_dying(init: BorrowedFd<'_>) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::os::fd::OwnedFd;
     use std::time::Duration;
+
+    use nix::unistd::Pid;
 
     use super::*;
 
@@ -195,7 +220,7 @@ mod tests {
         let (numbers, numbers_in) = nix::unistd::pipe().unwrap();
         let parent = clone::spawn(&Request::default(), || {
             let sentinel = Sentinel::post(orphan.init.as_fd()).unwrap();
-            let bytes = sentinel.0.pid.as_raw().to_ne_bytes();
+            let bytes = sentinel.process.pid.as_raw().to_ne_bytes();
             File::from(numbers_in.try_clone().unwrap()).write_all(&bytes).unwrap();
             std::thread::sleep(Duration::from_secs(60));
             0
