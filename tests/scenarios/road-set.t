@@ -55,9 +55,9 @@ What is in the file stays in the file: comments, order, other programs' lines.
 
   $ printf '#UUID: 1234\n# a comment\nPANEL_KEY=xyz\n' >> /etc/vz/conf/$CTID.conf
   $ cp /etc/vz/conf/$CTID.conf before; vzctl set $CTID --onboot no --save >/dev/null
-  $ diff before /etc/vz/conf/$CTID.conf | grep '^[<>]'
-  < ONBOOT="yes"
-  > ONBOOT="no"
+  $ diff before /etc/vz/conf/$CTID.conf | sed -n 's/^[<>]/|/p'
+  | ONBOOT="yes"
+  | ONBOOT="no"
   $ vzctl stop $CTID --fast >/dev/null; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed
   $ ls /etc/vz/names/web-$CTID 2>/dev/null
   [2]
