@@ -32,6 +32,7 @@ pub struct Node {
     /// What was odd in vz.conf.
     pub warnings: Vec<Warning>,
     hierarchy: OnceCell<Option<PathBuf>>,
+    cpus: OnceCell<u32>,
 }
 
 impl Node {
@@ -45,6 +46,7 @@ impl Node {
             config: Config::default(),
             warnings: Vec::new(),
             hierarchy: OnceCell::new(),
+            cpus: OnceCell::new(),
         };
         let path = node.global_config_path();
         let bytes = std::fs::read(&path).map_err(|error| Error::NoGlobalConfig {
@@ -80,8 +82,7 @@ impl Node {
 
     /// What gives the text of container `id`'s configuration its meaning.
     pub fn text_context(&self, id: Ctid) -> Context {
-        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
-        Context { cpus, ..Context::new(id) }
+        Context { cpus: *self.cpus.get_or_init(online_cpus), ..Context::new(id) }
     }
 
     /// The first of two places that is there, the first one when neither is.
@@ -191,5 +192,14 @@ impl Node {
     pub fn has_scopes(&self) -> Result<bool> {
         Ok(vz_sys::systemd::is_booted(Path::new("/run"))
             && self.cgroup_hierarchy()? == Path::new("/sys/fs/cgroup"))
+    }
+}
+
+/// How many processors the node has. Not `available_parallelism`: that is how many vzctl itself may
+/// use, and it reads a dozen files to find out.
+fn online_cpus() -> u32 {
+    match nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN) {
+        Ok(Some(cpus)) => u32::try_from(cpus).unwrap_or(1).max(1),
+        _ => 1,
     }
 }
