@@ -43,6 +43,7 @@ impl Home {
             if path.is_dir() && !path.join("detached").exists() {
                 home.clear_if_free(&path)?;
             }
+            home.remove_old_lock(&path)?;
         }
         Ok(home)
     }
@@ -72,6 +73,24 @@ impl Home {
             Some(_lock) => qemu::clear(path),
             None => Ok(()),
         }
+    }
+
+    /// Names of test runs are never used again, unlike those of other nodes, whose lock another
+    /// process may be about to take.
+    fn remove_old_lock(&self, path: &Path) -> Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let modified = fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        let age = modified.and_then(|time| time.elapsed().ok()).unwrap_or_default();
+        // A run that has just made its lock may not have taken it yet.
+        let is_old = age > Duration::from_secs(60) && name.starts_with("test-");
+        if is_old
+            && name.ends_with(".lock")
+            && !path.with_extension("").exists()
+            && cache::try_lock(path)?.is_some()
+        {
+            fs::remove_file(path).map_err(Error::file("remove", path))?;
+        }
+        Ok(())
     }
 
     fn lock_file(&self, name: &str) -> PathBuf {

@@ -6,7 +6,7 @@ use std::{
     io::{self, Read, Write},
     os::fd::{AsFd, BorrowedFd},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -26,6 +26,11 @@ const BACKLOG: usize = 4 << 20;
 /// there is nothing to wait on but time.
 const UNCONNECTED: Duration = Duration::from_millis(20);
 
+/// How long a port must be hung up before its command is given up. A runner that closes a port
+/// and opens it again at once is reported late and out of step with its bytes: the driver hears
+/// of openings on another queue. The hello of the new connection ends the old one in any case.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What a hang-up means on this stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HangUp {
@@ -42,16 +47,15 @@ pub enum HangUp {
 pub fn serve(stream: &File, hang_up: HangUp) -> io::Result<()> {
     let flags = OFlag::from_bits_truncate(fcntl(stream, FcntlArg::F_GETFL)?);
     fcntl(stream, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-    let mut server = Server { stream, hang_up, decoder: Decoder::default(), job: None };
+    let mut server =
+        Server { stream, hang_up, hung_since: None, decoder: Decoder::default(), job: None };
     loop {
         match server.turn()? {
             Turn::Go => {}
+            Turn::HungUp if hang_up == HangUp::Return => return Ok(()),
             Turn::HungUp => {
                 server.job = None;
                 server.decoder.reset();
-                if hang_up == HangUp::Return {
-                    return Ok(());
-                }
                 thread::sleep(UNCONNECTED);
             }
         }
@@ -67,6 +71,7 @@ enum Turn {
 struct Server<'a> {
     stream: &'a File,
     hang_up: HangUp,
+    hung_since: Option<Instant>,
     decoder: Decoder,
     job: Option<Job>,
 }
@@ -85,15 +90,29 @@ impl Server<'_> {
         if self.job.as_ref().is_some_and(Job::is_over) && !self.report_end()? {
             return Ok(Turn::HungUp);
         }
-        let gone = stream.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
         let readable = stream.contains(PollFlags::POLLIN);
+        let hung_up = stream.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
         // A socket reports the hang-up together with the last bytes: those are read first. A port
         // may have the first bytes of a connection whose opening the driver has yet to handle:
         // those stay until an answer can be written.
-        if gone && (self.hang_up == HangUp::Wait || !readable) {
+        if self.note(hung_up && (self.hang_up == HangUp::Wait || !readable)) {
             return Ok(Turn::HungUp);
         }
+        if self.hung_since.is_some() {
+            thread::sleep(UNCONNECTED);
+            return Ok(Turn::Go);
+        }
         Ok(if readable && !self.receive()? { Turn::HungUp } else { Turn::Go })
+    }
+
+    /// Notes whether the stream is hung up now; true once that is to be believed.
+    fn note(&mut self, hung_up: bool) -> bool {
+        if !hung_up {
+            self.hung_since = None;
+            return false;
+        }
+        let since = *self.hung_since.get_or_insert_with(Instant::now);
+        self.hang_up == HangUp::Return || since.elapsed() > PATIENCE
     }
 
     fn wait(&self) -> io::Result<(PollFlags, Vec<Pipe>)> {
@@ -194,13 +213,17 @@ impl Server<'_> {
         Ok(true)
     }
 
-    fn wait_for_room(&self) -> io::Result<bool> {
+    fn wait_for_room(&mut self) -> io::Result<bool> {
         let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
         match poll(&mut fds, PollTimeout::from(100u8)) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(!fds[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLHUP)))
+        let hung_up = fds[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLHUP));
+        if hung_up && self.hang_up == HangUp::Wait {
+            thread::sleep(UNCONNECTED);
+        }
+        Ok(!self.note(hung_up))
     }
 }
 

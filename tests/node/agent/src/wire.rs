@@ -142,7 +142,8 @@ fn split_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(u32::from_be_bytes(*size)).ok()?, rest))
 }
 
-/// Finds frames in a stream that may begin with the rest of an older connection.
+/// Finds frames in a stream that may begin with the rest of an older connection, or go over
+/// into a newer one in the middle of a frame: a hello is found wherever it stands.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
@@ -152,7 +153,19 @@ pub struct Decoder {
 impl Decoder {
     /// Takes bytes as they come from the stream.
     pub fn push(&mut self, bytes: &[u8]) {
+        let hello = hello_start();
+        let searched = self.buffer.len().saturating_sub(hello.len() - 1);
         self.buffer.extend_from_slice(bytes);
+        let found = self.buffer[searched..].windows(hello.len()).rposition(|part| part == hello);
+        if let Some(at) = found {
+            self.buffer.drain(..searched + at);
+            self.synced = true;
+        }
+        if !self.synced {
+            // What could be the beginning of one is kept.
+            let kept = self.buffer.len().min(hello.len() - 1);
+            self.buffer.drain(..self.buffer.len() - kept);
+        }
     }
 
     /// Forgets everything: the next frame given out will be a hello.
@@ -166,7 +179,7 @@ impl Decoder {
     /// # Errors
     /// The stream is not one of frames; [`Decoder::reset`] waits for the next hello.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, WireError> {
-        if !self.synced && !self.find_hello() {
+        if !self.synced {
             return Ok(None);
         }
         let Some((header, rest)) = self.buffer.split_first_chunk::<HEADER>() else {
@@ -182,19 +195,11 @@ impl Decoder {
         self.buffer.drain(..HEADER + size);
         Ok(Some(frame))
     }
+}
 
-    /// Drops what comes before a hello. What could be the beginning of one is kept.
-    fn find_hello(&mut self) -> bool {
-        let hello = [[b'H'].as_slice(), &length(MAGIC.len() + NONCE), MAGIC].concat();
-        if let Some(at) = self.buffer.windows(hello.len()).position(|window| window == hello) {
-            self.buffer.drain(..at);
-            self.synced = true;
-        } else {
-            let kept = self.buffer.len().min(hello.len() - 1);
-            self.buffer.drain(..self.buffer.len() - kept);
-        }
-        self.synced
-    }
+/// How every hello begins.
+fn hello_start() -> Vec<u8> {
+    [[b'H'].as_slice(), &length(MAGIC.len() + NONCE), MAGIC].concat()
 }
 
 #[cfg(test)]
@@ -238,6 +243,19 @@ mod tests {
         decoder.push(&Frame::Hello([1; NONCE]).encode());
         decoder.push(&Frame::Kill.encode());
         assert_eq!(frames_of(&mut decoder), [Frame::Hello([1; NONCE]), Frame::Kill]);
+    }
+
+    #[test]
+    fn a_hello_ends_a_frame_that_was_torn() {
+        let mut decoder = Decoder::default();
+        decoder.push(&Frame::Hello([1; NONCE]).encode());
+        assert_eq!(frames_of(&mut decoder), [Frame::Hello([1; NONCE])]);
+        decoder.push(&Frame::Input(vec![0; 100]).encode()[..50]);
+        assert_eq!(frames_of(&mut decoder), []);
+        for byte in Frame::Hello([2; NONCE]).encode() {
+            decoder.push(&[byte]);
+        }
+        assert_eq!(frames_of(&mut decoder), [Frame::Hello([2; NONCE])]);
     }
 
     #[test]

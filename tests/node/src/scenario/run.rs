@@ -52,7 +52,7 @@ pub fn run(machine: &dyn Machine, scenario: &Scenario, settings: Settings) -> Re
 }
 
 fn prepare(machine: &dyn Machine, directory: &str, script: &str) -> Result<()> {
-    let make = "mkdir -p \"$1/work\" && cat > \"$1/script\"";
+    let make = "mkdir -p \"$1/work\" && cat > \"$1/sh\"";
     let script = io::Cursor::new(script.to_string());
     machine.connect()?.call(&["sh", "-c", make, "sh", directory], script).map(drop)
 }
@@ -76,18 +76,17 @@ fn shell(machine: &dyn Machine, settings: Settings, directory: &str) -> Vec<Stri
         ("TESTTMP", format!("{directory}/work")),
         ("TEMPLATES", machine.templates().display().to_string()),
     ];
-    let mut argv = vec!["env".to_string(), "-i".into()];
+    let mut argv = vec!["env".to_string(), "-i".into(), "-C".into(), directory.into()];
     argv.extend(variables.map(|(name, value)| format!("{name}={value}")));
-    argv.extend(["bash", "--noprofile", "--norc"].map(String::from));
-    argv.push(format!("{directory}/script"));
+    // The shell names its script in messages: the name is the same on every machine.
+    argv.extend(["bash", "--noprofile", "--norc", "sh"].map(String::from));
     argv
 }
 
 /// Each command is evaluated whole, so that one with a syntax error fails alone, and is followed
 /// by a mark with its number and exit code.
 fn script(scenario: &Scenario, mark: &str) -> String {
-    let mut script =
-        String::from("exec < /dev/null 2>&1; BASH_ARGV0=sh; cd \"$TESTTMP\" || exit\n");
+    let mut script = String::from("exec < /dev/null 2>&1; cd \"$TESTTMP\" || exit\n");
     for (number, command) in scenario.commands().enumerate() {
         let text = command.text.replace('\'', r"'\''");
         script.push_str(&format!("eval '{text}'\nprintf '{mark} %d %d\\n' {number} $?\n"));
