@@ -425,5 +425,5 @@ fn runscript(container: &Container<'_>, words: &[OsString], output: &mut Output)
         return Err(not_found());
     }
     let init = exec::require_running(container)?;
-    exec::run_script(container, init.as_fd(), file, output).map(|code| code as u8)
+    exec::run_script(container, init.as_fd(), file, None, output).map(|code| code as u8)
 }
