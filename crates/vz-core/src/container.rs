@@ -233,6 +233,15 @@ impl<'n> Container<'n> {
         ids::bases(self)
     }
 
+    /// Says whether it runs, or would be started, without a user namespace.
+    ///
+    /// # Errors
+    /// As [`Container::state`].
+    pub fn is_unmapped(&self) -> Result<bool> {
+        let runs = self.state()?.is_some_and(|state| state.uid_base == 0);
+        Ok(runs || ids::is_unmapped(self))
+    }
+
     /// Where its cgroup belongs.
     ///
     /// # Errors
