@@ -12,7 +12,9 @@ use vz_conf::exit::Exit;
 use vz_conf::param::Commands;
 use vz_core::container::Container;
 use vz_core::error::{Error, Result};
-use vz_core::lifecycle::{create, destroy, enter, exec, mounting, set, start, stop, teardown};
+use vz_core::lifecycle::{
+    create, destroy, enter, exec, mounting, set, start, stop, teardown, vzmon,
+};
 use vz_core::lock::Lock;
 use vz_core::node::Node;
 use vz_core::report::Report;
@@ -86,6 +88,12 @@ impl Command {
         matches!(self, Command::Create | Command::Status | Command::Set)
     }
 
+    /// A process of it gets into the container.
+    fn enters(self) -> bool {
+        use Command::{Enter, Exec, Exec2, Exec3, Restart, Runscript, Start, Stop};
+        matches!(self, Start | Stop | Restart | Exec | Exec2 | Exec3 | Enter | Runscript)
+    }
+
     /// It changes nothing that another command could trip over.
     fn needs_no_lock(self) -> bool {
         matches!(
@@ -141,8 +149,21 @@ pub fn run(
     if !container.configured && !command.needs_no_configuration() {
         return Err(Error::NoContainerConfig);
     }
+    if command.enters() {
+        seal(&container)?;
+    }
     let _lock = take_lock(command, request, &container, output)?;
     dispatch(command, &mut container, options, words, output)
+}
+
+/// Where the container's root is the node's, it could write to the program that enters it.
+fn seal(container: &Container<'_>) -> Result<()> {
+    match container.is_unmapped()? {
+        true => vz_sys::sealed::ensure().map_err(|error| {
+            Error::Refused(Exit::SystemError, format!("Cannot run from a sealed copy: {error}"))
+        }),
+        false => Ok(()),
+    }
 }
 
 /// Takes the lock, and finishes first what a killed command has left.
@@ -153,6 +174,9 @@ fn take_lock(
     output: &mut Output,
 ) -> Result<Option<Lock>> {
     if command.needs_no_lock() {
+        if command != Command::Status {
+            vzmon::ensure_unlocked(container, output);
+        }
         return Ok(None);
     }
     let lock = match request.skip_lock {
@@ -161,6 +185,7 @@ fn take_lock(
     };
     if !container.root.as_os_str().is_empty() {
         teardown::recover(container, output)?;
+        vzmon::ensure(container, output);
     }
     Ok(lock)
 }

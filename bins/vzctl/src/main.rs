@@ -30,6 +30,8 @@ struct Global {
 }
 
 fn main() -> ExitCode {
+    // What is made for a container must not depend on the admin's shell.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let mut words: std::collections::VecDeque<OsString> = std::env::args_os().skip(1).collect();
     let mut global = Global::default();
     while let Some(word) = words.front().and_then(|word| word.to_str()) {

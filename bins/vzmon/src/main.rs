@@ -8,6 +8,22 @@
 //! `vzmon CTID VZEVENT PIDFD MASTER TERMINAL`: the container; the program that takes over; a
 //! descriptor of init; both ends of the console, of which the terminal's is only kept open, so that
 //! a guest that closes it does not hang it up.
+//!
+//! # When it is killed
+//!
+//! The container lives on, its init as a child of the node's own, and the next vzctl puts another
+//! vzmon in the place of the killed one. That one is not init's parent. It learns whether init has
+//! halted or restarted by means of a sentinel: a sleeping process of its own in the container's pid
+//! namespace (see [`vz_sys::foreign_init`]), which costs as much private memory as vzmon itself.
+//!
+//! What is lost for good:
+//! - what was written to the console and had not been read yet;
+//! - the old console: it hangs up, as a terminal does. /dev/console is a new one, and a getty there
+//!   comes back; what has inherited init's own streams and writes there gets EIO;
+//! - the container's process list has one entry more, the sentinel;
+//! - if init ends before there is another vzmon, nobody restarts the container: the next vzctl
+//!   clears it away;
+//! - the same if init is being traced by somebody else when it ends: a restart counts as a halt.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
@@ -20,6 +36,7 @@ use std::process::ExitCode;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use vz_sys::clone;
+use vz_sys::foreign_init::Sentinel;
 use vz_sys::pidfd::{self, Ended};
 
 /// How init ends when it was told to restart: the kernel shows reboot(2) in a pid namespace as
@@ -28,6 +45,10 @@ const RESTART: i32 = nix::libc::SIGHUP;
 
 /// What is read from the console at once, in bytes: a terminal holds no more.
 const CHUNK: usize = 4096;
+
+/// After how many milliseconds a sentinel that could not be made is tried again: the container may
+/// have been at the limit of its processes.
+const TRY_AGAIN: u16 = 10_000;
 
 fn main() -> ExitCode {
     match run() {
@@ -50,8 +71,8 @@ fn run() -> io::Result<Infallible> {
     else {
         return Err(usage());
     };
-    let ended = watch(init.as_fd(), master.as_fd())?;
-    let event = if ended == Ended::Signal(RESTART) { c"reboot" } else { c"stop" };
+    let ended = Watch::over(init.as_fd(), master.as_fd())?.wait()?;
+    let event = if ended == Some(Ended::Signal(RESTART)) { c"reboot" } else { c"stop" };
     let arguments = [vzevent.clone(), ctid, event.to_owned()];
     Err(clone::execute(&vzevent, &arguments, &environment()))
 }
@@ -73,25 +94,102 @@ fn environment() -> Vec<CString> {
         .collect()
 }
 
-/// Reads the console until init has ended; then reaps it.
-fn watch(init: BorrowedFd<'_>, master: BorrowedFd<'_>) -> io::Result<Ended> {
-    let mut console_open = true;
-    loop {
-        let wanted = if console_open { PollFlags::POLLIN } else { PollFlags::empty() };
-        let mut descriptors = [PollFd::new(init, PollFlags::POLLIN), PollFd::new(master, wanted)];
-        match poll(&mut descriptors, PollTimeout::NONE) {
-            Err(Errno::EINTR) => continue,
-            Err(error) => return Err(error.into()),
+/// What tells how init ends.
+enum Witness {
+    /// We are its parent.
+    Ourselves,
+    /// The killed vzmon was; a sentinel catches the moment.
+    Sentinel(Sentinel),
+    /// Nothing yet: a sentinel could not be made.
+    Missing,
+    /// Nothing any more: init is being traced by somebody else.
+    Lost,
+}
+
+/// The wait for init's end.
+struct Watch<'a> {
+    init: BorrowedFd<'a>,
+    master: BorrowedFd<'a>,
+    console_open: bool,
+    witness: Witness,
+}
+
+impl<'a> Watch<'a> {
+    fn over(init: BorrowedFd<'a>, master: BorrowedFd<'a>) -> io::Result<Watch<'a>> {
+        let witness = if pidfd::is_child(init)? { Witness::Ourselves } else { Witness::Missing };
+        Ok(Watch { init, master, console_open: true, witness })
+    }
+
+    /// Reads the console until init has ended. How is `None` when nobody can tell.
+    fn wait(mut self) -> io::Result<Option<Ended>> {
+        loop {
+            if matches!(self.witness, Witness::Missing)
+                && let Ok(sentinel) = Sentinel::post(self.init)
+            {
+                self.witness = Witness::Sentinel(sentinel);
+            }
+            let (sentinel_ended, init_ended, readable) = self.poll()?;
+            if sentinel_ended {
+                if let Some(ended) = self.ask_sentinel() {
+                    return Ok(Some(ended));
+                }
+            } else if init_ended {
+                return Ok(pidfd::reap(self.init).ok());
+            }
+            if readable {
+                self.read_console();
+            }
+        }
+    }
+
+    /// Waits until there is something to do: the sentinel has ended, init has, the console can be
+    /// read.
+    fn poll(&self) -> io::Result<(bool, bool, bool)> {
+        // A slot that is not wanted watches init for nothing: no signal is lost, none is invented.
+        let (sentinel, of_sentinel) = match &self.witness {
+            Witness::Sentinel(sentinel) => (sentinel.as_fd(), PollFlags::POLLIN),
+            _ => (self.init, PollFlags::empty()),
+        };
+        let of_console = if self.console_open { PollFlags::POLLIN } else { PollFlags::empty() };
+        let timeout = match self.witness {
+            Witness::Missing => PollTimeout::from(TRY_AGAIN),
+            _ => PollTimeout::NONE,
+        };
+        let mut descriptors = [
+            PollFd::new(sentinel, of_sentinel),
+            PollFd::new(self.init, PollFlags::POLLIN),
+            PollFd::new(self.master, of_console),
+        ];
+        match poll(&mut descriptors, timeout) {
             Ok(_) => {}
+            Err(Errno::EINTR) => return Ok((false, false, false)),
+            Err(error) => return Err(error.into()),
         }
-        if descriptors[0].any() == Some(true) {
-            return pidfd::reap(init);
+        let is_ready = |slot: usize| descriptors[slot].any() == Some(true);
+        Ok((!of_sentinel.is_empty() && is_ready(0), is_ready(1), self.console_open && is_ready(2)))
+    }
+
+    /// The sentinel has ended: with init, or killed alone.
+    fn ask_sentinel(&mut self) -> Option<Ended> {
+        let Witness::Sentinel(sentinel) = std::mem::replace(&mut self.witness, Witness::Missing)
+        else {
+            return None;
+        };
+        match sentinel.outcome(self.init) {
+            Ok(ended) => ended,
+            Err(_) => {
+                self.witness = Witness::Lost;
+                None
+            }
         }
+    }
+
+    fn read_console(&mut self) {
         let mut unread = [0; CHUNK];
-        match nix::unistd::read(master, &mut unread) {
+        match nix::unistd::read(self.master, &mut unread) {
             Ok(length) if length > 0 => {}
             Err(Errno::EINTR | Errno::EAGAIN) => {}
-            _ => console_open = false,
+            _ => self.console_open = false,
         }
     }
 }

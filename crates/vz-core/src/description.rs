@@ -105,6 +105,8 @@ pub struct Description {
     pub entry: Entry,
     /// init's environment.
     pub environment: Vec<String>,
+    /// Parameters of the network that nothing is made of yet.
+    no_network: Vec<&'static str>,
     root: std::path::PathBuf,
 }
 
@@ -131,6 +133,7 @@ impl Description {
             devices: devices(config),
             entry: Entry::of(config, user_namespace),
             environment: environment(),
+            no_network: no_network(config),
             root: container.root.clone(),
         })
     }
@@ -153,6 +156,12 @@ impl Description {
         );
         if self.entry.capabilities.contains(&ASKED_UNMAPPED) {
             report.error("WARNING: with SYS_ADMIN it is not kept in: it can take over the node");
+        }
+        if !self.no_network.is_empty() {
+            report.error(&format!(
+                "Warning: not set up by this version, the container has no network: {}",
+                self.no_network.join(" ")
+            ));
         }
     }
 
@@ -193,8 +202,20 @@ impl Description {
             gid_base: self.gid_base,
             root: self.root.clone(),
             since: 0,
+            restarts: 0,
         }
     }
+}
+
+fn no_network(config: &Config) -> Vec<&'static str> {
+    [
+        ("IP_ADDRESS", config.ip_address.as_ref().is_some_and(|list| !list.is_empty())),
+        ("NETIF", config.netif.as_ref().is_some_and(|list| !list.is_empty())),
+        ("NETDEV", config.netdev.as_ref().is_some_and(|list| !list.is_empty())),
+    ]
+    .into_iter()
+    .filter_map(|(key, given)| given.then_some(key))
+    .collect()
 }
 
 /// What the original let every container use, and what its configuration adds.

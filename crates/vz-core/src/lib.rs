@@ -4,6 +4,7 @@
 //! [`report::Report`], what went wrong is an [`error::Error`] with its exit code.
 #![forbid(unsafe_code)]
 
+pub mod accounting;
 pub mod container;
 pub mod description;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod ids;
 pub mod layout;
 pub mod lifecycle;
 pub mod limits;
+pub mod listing;
 pub mod lock;
 pub mod log;
 pub mod names;

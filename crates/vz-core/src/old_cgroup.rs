@@ -1,8 +1,9 @@
 //! The v1 hierarchy named `systemd`, for guests whose systemd is older than 230 and knows no other.
 //!
-//! It has no controllers: such a guest only sorts its processes in it. The node mounts it once;
-//! each container gets a directory of its own there, given to its root and bound into its
-//! `/sys/fs/cgroup`. `release_agent` is only in the hierarchy's root, which no container sees.
+//! It has no controllers: such a guest only sorts its processes in it. The node mounts it for the
+//! first such container and takes it away with the last; each gets a directory of its own there,
+//! given to its root and bound into its `/sys/fs/cgroup`. `release_agent` is only in the hierarchy's
+//! root, which no container sees.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,6 +31,7 @@ fn mount_point(node: &Node) -> PathBuf {
 pub fn make(node: &Node, id: Ctid, uid: u32, gid: u32) -> io::Result<OwnedFd> {
     let top = mount_point(node);
     node.make_directory(&top, 0o755)?;
+    let _alone = lock(node)?;
     if !mount::is_mount_point(&top)? {
         let settings = [Setting::Flag("none"), Setting::Text("name", "systemd")];
         let attributes = Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
@@ -63,10 +65,27 @@ pub fn remove(node: &Node, id: Ctid) -> io::Result<()> {
         }
         std::fs::remove_dir(path)
     }
-    match remove_group(&mount_point(node).join(directory_name(id))) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    let top = mount_point(node);
+    match remove_group(&top.join(directory_name(id))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
     }
+    let _alone = lock(node)?;
+    let is_ours = |entry: io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().starts_with(b"vz-"))
+    };
+    if !std::fs::read_dir(&top)?.any(is_ours) && mount::is_mount_point(&top)? {
+        mount::unmount(&top, true)?;
+        std::fs::remove_dir(&top)?;
+    }
+    Ok(())
+}
+
+/// One at a time makes and removes the mount. flock(2) on the directory that it lies in.
+fn lock(node: &Node) -> io::Result<std::fs::File> {
+    let directory = std::fs::File::open(node.run_dir())?;
+    directory.lock()?;
+    Ok(directory)
 }
 
 fn directory_name(id: Ctid) -> String {

@@ -3,11 +3,12 @@
 //! devices) is looked up where it is, so that a lost or stale file costs nothing but itself.
 
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-use vz_sys::proc;
+use vz_sys::{pidfd, proc};
 
 /// How far the container is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub enum Phase {
     Running,
     /// Being taken down: whoever finds it so, and holds the lock, finishes that.
     Stopping,
+    /// Down, and to be started again after a pause by the vzevent that is named as its monitor.
+    Restarting,
 }
 
 /// A process that cannot be mistaken for a later one with the same number.
@@ -37,6 +40,13 @@ impl ProcessId {
     /// When there is none.
     pub fn of(pid: Pid) -> io::Result<ProcessId> {
         Ok(ProcessId { pid: pid.as_raw(), start: proc::start_time(pid)? })
+    }
+
+    /// A descriptor of it, if it still runs.
+    pub fn open(&self) -> Option<OwnedFd> {
+        let descriptor = pidfd::open(Pid::from_raw(self.pid)).ok()?;
+        // Checked after it is held: now the number cannot be given to another.
+        self.is_running().then_some(descriptor)
     }
 
     /// Says whether it still runs.
@@ -67,6 +77,9 @@ pub struct State {
     /// Seconds since the epoch at which its init was let go; 0 before.
     #[serde(default)]
     pub since: u64,
+    /// How often in a row it has restarted itself soon after its start.
+    #[serde(default)]
+    pub restarts: u32,
 }
 
 impl State {
@@ -128,6 +141,7 @@ mod tests {
             gid_base: 101 << 16,
             root: "/var/lib/vz/root/101".into(),
             since: 5,
+            restarts: 0,
         }
     }
 

@@ -87,6 +87,20 @@ pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Closes every descriptor from `first` on (`close_range(2)`), in a child made by [`spawn`] that
+/// lives on without any of its parent's.
+///
+/// # Errors
+/// Those of `close_range(2)`; `ENOSYS` before Linux 5.9.
+pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
+    // SAFETY: the owners of these descriptors are copies of the parent's variables, which are never
+    // dropped or used in a process that leaves through _exit.
+    let result = unsafe {
+        libc::syscall(libc::SYS_close_range, first as libc::c_uint, libc::c_uint::MAX, 0)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Makes `descriptor` survive the next exec under its own number.
 ///
 /// # Errors

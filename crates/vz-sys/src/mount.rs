@@ -268,19 +268,19 @@ pub fn is_mount_root(place: Place<'_>) -> io::Result<bool> {
     let (directory, path, empty) = place.split()?;
     // SAFETY: statx is plain data for which all zeroes is a valid value.
     let mut status: libc::statx = unsafe { std::mem::zeroed() };
+    // By number: std looks for libc's statx(3) as a weak symbol, and in a static program linked
+    // with LTO that makes ours weak too, which then nothing resolves (a call of address 0).
     // SAFETY: the path is NUL-terminated and the buffer lives across the call.
-    let result = unsafe {
-        libc::statx(
+    checked(unsafe {
+        libc::syscall(
+            libc::SYS_statx,
             directory,
             path.as_ptr(),
             libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | empty as i32,
             libc::STATX_BASIC_STATS,
             &raw mut status,
         )
-    };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    })?;
     Ok(status.stx_attributes & STATX_ATTR_MOUNT_ROOT != 0)
 }
 

@@ -76,7 +76,8 @@ pub fn wait_ready(
 /// Milliseconds left until `end`, rounded up so that a poll does not spin just before it.
 fn milliseconds_until(end: Instant) -> PollTimeout {
     let left = end.saturating_duration_since(Instant::now());
-    let milliseconds = left.as_millis() + u128::from(left.subsec_nanos() % 1_000_000 != 0);
+    let milliseconds =
+        left.as_millis() + u128::from(!left.subsec_nanos().is_multiple_of(1_000_000));
     PollTimeout::try_from(milliseconds.min(i32::MAX as u128) as i32).unwrap_or(PollTimeout::MAX)
 }
 
@@ -121,6 +122,44 @@ pub fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Ended> {
     }
 }
 
+/// Says whether the process behind `pidfd` is a child of the caller, ended or not.
+///
+/// # Errors
+/// Those of `waitid(2)` but `ECHILD`, which is the answer no.
+pub fn is_child(pidfd: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: siginfo_t is plain data for which all zeroes is a valid value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: waitid writes one siginfo_t, which lives across the call.
+    let result = unsafe {
+        libc::waitid(
+            libc::P_PIDFD,
+            pidfd.as_raw_fd() as libc::id_t,
+            &raw mut info,
+            libc::WEXITED | libc::WNOHANG | libc::WNOWAIT,
+        )
+    };
+    if result == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::ECHILD) => Ok(false),
+        error => Err(error),
+    }
+}
+
+/// The id of the process behind `pidfd` (`Pid:` of its `/proc/self/fdinfo`, proc_pid_fdinfo(5)).
+///
+/// # Errors
+/// `ESRCH` when it has been reaped, or is of another branch of pid namespaces.
+pub fn number(pidfd: BorrowedFd<'_>) -> io::Result<Pid> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
+        .filter(|number| *number > 0)
+        .map(Pid::from_raw)
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+}
+
 /// The process's own copy of `descriptor` of the process behind `pidfd` (`pidfd_getfd(2)`).
 ///
 /// # Errors
@@ -148,10 +187,14 @@ mod tests {
         })
         .unwrap();
         assert!(!wait_end(child.pidfd.as_fd(), Some(Duration::from_millis(5))).unwrap());
+        assert!(is_child(child.pidfd.as_fd()).unwrap());
+        assert_eq!(number(child.pidfd.as_fd()).unwrap(), child.pid);
         send_signal(child.pidfd.as_fd(), libc::SIGKILL).unwrap();
         assert!(wait_end(child.pidfd.as_fd(), Some(Duration::from_secs(10))).unwrap());
         assert_eq!(reap(child.pidfd.as_fd()).unwrap(), Ended::Signal(libc::SIGKILL));
         assert!(reap(child.pidfd.as_fd()).is_err());
+        assert!(!is_child(child.pidfd.as_fd()).unwrap());
+        assert!(number(child.pidfd.as_fd()).is_err());
     }
 
     #[test]

@@ -17,12 +17,16 @@ pub fn start_time(pid: Pid) -> io::Result<u64> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "start time not found"))
 }
 
-/// The name in parentheses may hold anything, parentheses and blanks too: count from its end.
 fn parse_start_time(stat: &[u8]) -> Option<u64> {
+    parse_field(stat, 22)
+}
+
+/// A field after the name, which is number 2. The name in parentheses may hold anything,
+/// parentheses and blanks too: count from its end.
+fn parse_field(stat: &[u8], number: usize) -> Option<u64> {
     let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&stat[end_of_name + 1..]).ok()?;
-    // The first field after the name is number 3.
-    rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
+    rest.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
 }
 
 /// Says whether the process `pid` that started at `start` still runs (a zombie does not).
@@ -31,6 +35,21 @@ pub fn is_running(pid: Pid, start: u64) -> bool {
     let Ok(mut file) = std::fs::File::open(format!("/proc/{pid}/stat")) else { return false };
     let Ok(length) = file.read(&mut text) else { return false };
     parse_start_time(&text[..length]) == Some(start) && !is_zombie(&text[..length])
+}
+
+/// Says whether the first thread of a process has begun to end: `PF_EXITING` in the flags (field 9)
+/// of `/proc/PID/stat`.
+///
+/// # Errors
+/// `ENOENT` or `ESRCH` when there is no such process; `InvalidData` for a line not understood.
+pub fn is_exiting(pid: Pid) -> io::Result<bool> {
+    /// Of linux/sched.h.
+    const PF_EXITING: u64 = 4;
+    let mut text = [0; 1024];
+    let length = std::fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut text)?;
+    parse_field(&text[..length], 9)
+        .map(|flags| flags & PF_EXITING != 0)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "flags not found"))
 }
 
 fn is_zombie(stat: &[u8]) -> bool {
@@ -103,5 +122,6 @@ mod tests {
         assert!(start > 0 && is_running(pid, start) && !is_running(pid, start + 1));
         assert_eq!(namespace_pids(pid).unwrap()[0], pid.as_raw());
         assert!(boot_time().unwrap() > 0);
+        assert!(!is_exiting(pid).unwrap());
     }
 }

@@ -8,7 +8,7 @@ use nix::sys::stat::Mode;
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 /// `DEVPTS_SUPER_MAGIC` of linux/magic.h.
-const DEVPTS_MAGIC: i64 = 0x1cd1;
+pub const DEVPTS_MAGIC: i64 = 0x1cd1;
 
 /// A new pseudoterminal: both ends.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ use vz_sys::clone::{self, Request};
 
 use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
+use crate::lifecycle::teardown;
 use crate::remove_tree::remove_tree;
 use crate::report::Report;
 use crate::{names, old_cgroup};
@@ -42,6 +43,7 @@ pub fn destroy(container: &Container<'_>, report: &mut dyn Report) -> Result<()>
         report.info("Container is currently mounted (umount first)");
         return Err(Error::Reported(Exit::Mounted));
     }
+    teardown::cancel_restart(container)?;
     let shown = container.node.shown(&container.private);
     report.info(&format!("Destroying container private area: {}", shown.display()));
     remove_private(container, report)?;

@@ -1,5 +1,6 @@
 //! A container's life: each file one act, reading top to bottom as the list of its steps.
 
+mod console;
 pub mod create;
 pub mod destroy;
 pub mod enter;
@@ -11,3 +12,4 @@ pub mod set;
 pub mod start;
 pub mod stop;
 pub mod teardown;
+pub mod vzmon;

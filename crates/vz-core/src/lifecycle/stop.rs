@@ -35,6 +35,10 @@ pub struct Options {
 /// The step that failed. Not running is said, and is none.
 pub fn stop(container: &Container<'_>, options: Options, report: &mut dyn Report) -> Result<()> {
     container.require_places()?;
+    if teardown::cancel_restart(container)? {
+        report.info("Container was stopped before it restarted");
+        return Ok(());
+    }
     let state = container.state()?;
     let init = state.as_ref().filter(|state| state.is_running()).and_then(open_init);
     let (Some(mut state), Some(init)) = (state, init) else {
@@ -60,10 +64,7 @@ pub fn stop(container: &Container<'_>, options: Options, report: &mut dyn Report
 
 /// A descriptor of the container's init, if it still runs.
 pub fn open_init(state: &State) -> Option<std::os::fd::OwnedFd> {
-    let init = state.init?;
-    let descriptor = pidfd::open(nix::unistd::Pid::from_raw(init.pid)).ok()?;
-    // Checked after it is held: now the number cannot be given to another.
-    init.is_running().then_some(descriptor)
+    state.init?.open()
 }
 
 /// Asks the guest to halt and waits for its end; says whether it did.

@@ -4,6 +4,7 @@
 //! It asks the node what there is, not a record of what was done, and each step may be repeated:
 //! so it finishes whatever another was killed in. It goes on when a step fails and reports it.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use vz_conf::exit::Exit;
@@ -13,6 +14,7 @@ use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
 use crate::group::Place;
 use crate::lifecycle::mounting;
+use crate::lifecycle::stop::open_init;
 use crate::old_cgroup;
 use crate::report::Report;
 use crate::state::{Phase, State};
@@ -37,6 +39,9 @@ pub fn all(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
 }
 
 /// Kills every process of the container, its vzmon and its cgroup, and waits until they are gone.
+/// init can end only when all of its pid namespace are gone and those of its processes that are
+/// children of the node's (a sentinel of vzmon, a command of `vzctl exec`) are reaped; so it is
+/// waited for last.
 ///
 /// # Errors
 /// When something would not die or the cgroup cannot be removed.
@@ -44,11 +49,15 @@ pub fn kill_everything(container: &Container<'_>) -> Result<()> {
     let state = container.state()?;
     // Its init first, by descriptor: with it dies all of its pid namespace, also what somebody
     // moved out of the cgroup.
-    if let Some(state) = &state {
-        kill_init(state)?;
+    let init = state.as_ref().and_then(open_init);
+    if let Some(init) = &init {
+        let _ = pidfd::send_signal(init.as_fd(), nix::libc::SIGKILL);
     }
     for place in places(container, state.as_ref())? {
         place.clear().at(Exit::StopFailed, "Cannot clear the cgroup", &place.path())?;
+    }
+    if let Some(init) = &init {
+        wait_for_end(init.as_fd())?;
     }
     if let Err(error) = old_cgroup::remove(container.node, container.id) {
         return Err(Error::System {
@@ -60,16 +69,8 @@ pub fn kill_everything(container: &Container<'_>) -> Result<()> {
     Ok(())
 }
 
-fn kill_init(state: &State) -> Result<()> {
-    let Some(init) = state.init else { return Ok(()) };
-    let Ok(descriptor) = pidfd::open(nix::unistd::Pid::from_raw(init.pid)) else { return Ok(()) };
-    // Checked after it is held: now the number cannot be given to another.
-    if !init.is_running() {
-        return Ok(());
-    }
-    use std::os::fd::AsFd;
-    let _ = pidfd::send_signal(descriptor.as_fd(), nix::libc::SIGKILL);
-    match pidfd::wait_end(descriptor.as_fd(), Some(PATIENCE)) {
+fn wait_for_end(process: BorrowedFd<'_>) -> Result<()> {
+    match pidfd::wait_end(process, Some(PATIENCE)) {
         Ok(true) => Ok(()),
         _ => Err(Error::Refused(
             Exit::StopFailed,
@@ -90,8 +91,25 @@ fn places(container: &Container<'_>, state: Option<&State>) -> Result<Vec<Place>
     Ok(places)
 }
 
+/// Calls off a restart that vzevent has put off (see [`super::event`]). Says whether there was one.
+/// The lock is held by the caller, so vzevent does nothing but wait.
+///
+/// # Errors
+/// When vzevent does not die, or the state file cannot be removed.
+pub fn cancel_restart(container: &Container<'_>) -> Result<bool> {
+    let Some(state) = container.state()?.filter(|state| state.phase == Phase::Restarting) else {
+        return Ok(false);
+    };
+    if let Some(vzevent) = state.monitor.and_then(|monitor| monitor.open()) {
+        let _ = pidfd::send_signal(vzevent.as_fd(), nix::libc::SIGKILL);
+        wait_for_end(vzevent.as_fd())?;
+    }
+    forget(container)?;
+    Ok(true)
+}
+
 /// Removes the state file: last of all, because whoever finds it cleans up.
-fn forget(container: &Container<'_>) -> Result<()> {
+pub(super) fn forget(container: &Container<'_>) -> Result<()> {
     let path = container.node.state_path(container.id);
     State::remove(&path).at(Exit::SystemError, "Cannot remove", &path)
 }
@@ -103,7 +121,9 @@ fn forget(container: &Container<'_>) -> Result<()> {
 /// As [`all`].
 pub fn recover(container: &Container<'_>, report: &mut dyn Report) -> Result<bool> {
     let Some(state) = container.state()? else { return Ok(false) };
-    if state.phase == Phase::Running && state.is_running() {
+    let pending = state.phase == Phase::Restarting
+        && state.monitor.is_some_and(|vzevent| vzevent.is_running());
+    if pending || state.phase == Phase::Running && state.is_running() {
         return Ok(false);
     }
     report.log(
@@ -112,6 +132,7 @@ pub fn recover(container: &Container<'_>, report: &mut dyn Report) -> Result<boo
             Phase::Starting => "Clearing away what an unfinished start has left",
             Phase::Running => "Clearing away a container whose init has ended",
             Phase::Stopping => "Finishing an unfinished stop",
+            Phase::Restarting => "Clearing away what a killed restart has left",
         },
     );
     all(container, report)?;

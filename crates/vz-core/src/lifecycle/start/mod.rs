@@ -33,7 +33,7 @@ use crate::error::{Context, Error, Result};
 use crate::guest::Guest;
 use crate::lifecycle::{mounting, teardown};
 use crate::report::Report;
-use crate::state::{Phase, ProcessId};
+use crate::state::{Phase, ProcessId, State};
 use crate::{hooks, limits};
 use message::Message;
 use ready::Readiness;
@@ -54,6 +54,8 @@ pub struct Options {
     pub skip_remount: bool,
     /// Do not run distribution scripts and the CTID.start script.
     pub skip_setup: bool,
+    /// How often in a row the container has restarted itself soon after its start.
+    pub restarts: u32,
 }
 
 /// Starts the container. The lock is held by the caller.
@@ -68,6 +70,7 @@ pub fn start(container: &Container<'_>, options: Options, report: &mut dyn Repor
     if container.is_running()? {
         return Err(Error::AlreadyRunning);
     }
+    teardown::cancel_restart(container)?;
     report.info("Starting container...");
     if !options.skip_remount && container.is_mounted() {
         mounting::unmount_with_scripts(container, report)?;
@@ -105,7 +108,7 @@ fn run(container: &Container<'_>, options: Options, report: &mut dyn Report) -> 
     let guest = Guest::look_at(&container.root)?;
     let description = Description::of(container, &guest)?;
     description.warn(report);
-    let mut state = description.initial_state();
+    let mut state = State { restarts: options.restarts, ..description.initial_state() };
     container.save_state(&state)?;
 
     let (line, other) =
@@ -141,7 +144,13 @@ fn run(container: &Container<'_>, options: Options, report: &mut dyn Report) -> 
         report.info("Container start in progress...");
         return Ok(());
     }
-    wait_until_booted(readiness.as_ref(), init_pidfd.as_fd(), report)
+    let waited = wait_until_booted(readiness.as_ref(), init_pidfd.as_fd(), report);
+    if let Some(readiness) = &readiness
+        && readiness.uncover(init_pidfd.as_fd(), description.user_namespace).is_err()
+    {
+        report.log(1, "The inittab shown for the boot could not be taken away");
+    }
+    waited
 }
 
 /// Makes the cgroups, and sets all that is enforced there before anything runs in them.

@@ -1,8 +1,6 @@
 //! The process that makes the container's first process and then becomes its vzmon.
 
-use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use nix::unistd::Pid;
@@ -20,6 +18,7 @@ use crate::container::Container;
 use crate::description::Description;
 use crate::error::{Context, Result};
 use crate::group;
+use crate::lifecycle::vzmon::Program;
 
 /// What the process needs to know.
 struct Monitor {
@@ -28,9 +27,7 @@ struct Monitor {
     console: Pair,
     namespaces: Namespaces,
     group: PathBuf,
-    program: CString,
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
+    program: Program,
 }
 
 /// Makes the process. It waits for [`Message::Begin`] before it does anything, and closes its copy
@@ -45,9 +42,6 @@ pub fn spawn(
     console: Pair,
     our_end: BorrowedFd<'_>,
 ) -> Result<Process> {
-    let node = container.node;
-    let c_string = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
-    let program = node.helper("vzmon");
     let monitor = Monitor {
         line: inside
             .line
@@ -55,17 +49,7 @@ pub fn spawn(
             .context(Exit::ResourceError, || "Cannot copy a line".into())?,
         namespaces: description.namespaces(),
         group: description.place.path().join(group::INIT),
-        program: c_string(program.as_os_str().as_bytes()),
-        arguments: vec![
-            c"vzmon".to_owned(),
-            c_string(container.id.to_string().as_bytes()),
-            c_string(node.helper("vzevent").as_os_str().as_bytes()),
-        ],
-        environment: node
-            .helper_environment()
-            .iter()
-            .map(|variable| c_string(variable.as_bytes()))
-            .collect(),
+        program: Program::of(container),
         inside,
         console,
     };
@@ -114,14 +98,7 @@ impl Monitor {
             .map_err(fail("Cannot make the container's first process"))?;
         message::send(&self.line, &Message::Born(init.pid.as_raw()), &[])
             .map_err(fail("Cannot tell vzctl"))?;
-        let mut arguments = self.arguments;
-        for kept in [init.pidfd.as_fd(), self.console.master.as_fd(), self.console.slave.as_fd()] {
-            clone::keep_on_exec(kept).map_err(fail("Cannot keep a descriptor"))?;
-            arguments.push(CString::new(kept.as_raw_fd().to_string()).unwrap_or_default());
-        }
-        clone::detach_streams().map_err(fail("Cannot open /dev/null"))?;
-        let error = clone::execute(&self.program, &arguments, &self.environment);
-        let program = self.program.to_string_lossy();
-        Err(Failure::new(format!("Cannot execute {program}"), &error))
+        let (action, error) = self.program.become_it(init.pidfd.as_fd(), &self.console);
+        Err(Failure::new(action, &error))
     }
 }

@@ -5,9 +5,8 @@ use std::os::fd::AsFd;
 
 use vz_conf::exit::Exit;
 use vz_sys::channel::Channel;
-use vz_sys::mount::{self, Place};
+use vz_sys::pty;
 use vz_sys::seccomp::Program;
-use vz_sys::{beneath, pty};
 
 use super::devices;
 use super::inside::Inside;
@@ -16,10 +15,8 @@ use crate::container::Container;
 use crate::description::Description;
 use crate::error::{Context, Error, Result};
 use crate::guest::Guest;
+use crate::lifecycle::console::Console;
 use crate::old_cgroup;
-
-/// The group `tty`, the same in every distribution; devpts is mounted with it as well.
-const TTY_GROUP: u32 = 5;
 
 /// What has been made.
 pub struct Prepared {
@@ -50,14 +47,7 @@ pub fn prepare(
             .context(Exit::SystemError, system("Cannot prepare to wait for the boot"))?,
         false => (None, None),
     };
-    let console = pty::open().context(Exit::ResourceError, system("Cannot open a console"))?;
-    beneath::change_owner(console.slave.as_fd(), uid, gid + TTY_GROUP)
-        .context(Exit::SystemError, system("Cannot give the console away"))?;
-    let number = pty::number(console.master.as_fd())
-        .context(Exit::SystemError, system("Cannot find the console"))?;
-    let path = format!("/dev/pts/{number}");
-    let console_mount = mount::clone_tree(Place::Path(path.as_ref()), false)
-        .context(Exit::SystemError, || format!("Cannot clone {path}"))?;
+    let Console { pair: console, mount: console_mount } = Console::open(uid, gid)?;
     let old_cgroup = match guest.wants_old_cgroup() {
         true => Some(
             old_cgroup::make(container.node, container.id, uid, gid)

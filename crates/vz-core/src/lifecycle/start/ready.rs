@@ -14,7 +14,9 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, SFlag};
 use vz_sys::beneath;
+use vz_sys::clone::{self, Request};
 use vz_sys::mount::{self, Place};
+use vz_sys::namespace::{self, Namespaces};
 
 use crate::guest::{Guest, Init};
 
@@ -146,6 +148,28 @@ impl Readiness {
                 (_, true) => return Outcome::Ended,
                 _ => {}
             }
+        }
+    }
+
+    /// Takes the covering inittab away, so that the guest's own can be changed again.
+    ///
+    /// # Errors
+    /// Those of entering the container's mount namespace and of `umount2(2)`.
+    pub fn uncover(&self, init: BorrowedFd<'_>, user_namespace: bool) -> io::Result<()> {
+        if matches!(self, Readiness::Notify(_)) {
+            return Ok(());
+        }
+        let mut namespaces = Namespaces::MOUNT;
+        namespaces.set(Namespaces::USER, user_namespace);
+        // Seen from inside by nobody: it does not enter the pid namespace.
+        let child = clone::spawn(&Request::default(), || {
+            let done = namespace::join(init, namespaces)
+                .and_then(|()| mount::unmount("/etc/inittab".as_ref(), true));
+            i32::from(done.is_err())
+        })?;
+        match vz_sys::pidfd::reap(child.pidfd.as_fd())? {
+            vz_sys::pidfd::Ended::Code(0) => Ok(()),
+            _ => Err(io::ErrorKind::Other.into()),
         }
     }
 

@@ -1,0 +1,454 @@
+//! What this kernel says: state files for which containers run, their cgroups for what they hold.
+//!
+//! A file that is not there means that its controller is not (a node whose controllers are bound
+//! to cgroup v1): then nothing is counted, and nothing is shown as limited.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
+use vz_conf::ctid::Ctid;
+use vz_conf::layout::Layout;
+use vz_conf::ubc::{PAGE, Resource, UNLIMITED};
+use vz_sys::cgroup::{self, Cgroup};
+use vz_sys::{proc, quota};
+
+use super::imitation::status_field;
+use super::{
+    Activity, Answer, Beancounters, Counter, CpuShare, DiskCounter, DiskPlace, DiskUsage, Process,
+    Running, Source, SourceError,
+};
+use crate::container::is_mounted;
+use crate::error::OsText;
+use crate::group::{self, Place};
+use crate::limits;
+use crate::node::Node;
+use crate::state::State;
+
+/// A directory deep in which a guest may put groups of its own; none is followed any deeper.
+const DEPTH: usize = 32;
+
+/// The kernel's own accounting.
+#[derive(Debug)]
+pub struct Cgroups<'n> {
+    node: &'n Node,
+}
+
+impl<'n> Cgroups<'n> {
+    /// Of this node.
+    pub fn new(node: &'n Node) -> Cgroups<'n> {
+        Cgroups { node }
+    }
+
+    /// The state of a container that runs.
+    fn state(&self, id: Ctid) -> Option<State> {
+        State::load(&self.node.state_path(id)).ok()?.filter(State::is_running)
+    }
+
+    /// A container's group, with the limits, and the one below it that its processes are in.
+    fn groups(&self, id: Ctid) -> Option<(Cgroup, Cgroup)> {
+        let hierarchy = self.node.cgroup_hierarchy().ok()?;
+        let top = Place::at(hierarchy, &self.state(id)?.group).open().ok()?;
+        let init = top.child(group::INIT.as_ref()).ok()?;
+        Some((top, init))
+    }
+
+    /// What `value` finds for each container, for those where it finds something.
+    fn each<T>(
+        &self,
+        running: &[Ctid],
+        value: impl Fn(&Self, Ctid) -> Option<T>,
+    ) -> BTreeMap<Ctid, T> {
+        running.iter().filter_map(|id| Some((*id, value(self, *id)?))).collect()
+    }
+
+    /// The addresses its network was given, as vzctl keeps them.
+    fn addresses(&self, id: Ctid) -> Option<Vec<IpAddr>> {
+        let path = self.node.path("/var/lib/vzctl/veip").join(id.to_string());
+        let text = fs::read_to_string(path).ok()?;
+        Some(text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
+    }
+
+    fn unopened(&self, path: &Path, source: impl Into<OsText>) -> SourceError {
+        SourceError { path: self.node.shown(path), source: source.into() }
+    }
+}
+
+impl Source for Cgroups<'_> {
+    fn running(&self) -> Answer<Vec<Running>> {
+        let directory = self.node.run_dir();
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            // Nothing has run since the node was started.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(self.unopened(&directory, error)),
+        };
+        let mut ids: Vec<Ctid> =
+            entries.flatten().filter_map(|entry| state_file_id(&entry.file_name())).collect();
+        ids.sort_unstable();
+        ids.retain(|id| self.state(*id).is_some());
+        Ok(ids.into_iter().map(|id| Running { id, addresses: self.addresses(id) }).collect())
+    }
+
+    fn beancounters(&self, running: &[Ctid]) -> Answer<BTreeMap<Ctid, Beancounters>> {
+        Ok(self.each(running, |source, id| {
+            // One that runs has beancounters, also where nothing can be read of them.
+            let groups = source.groups(id);
+            Some(groups.map_or_else(Beancounters::default, |(top, init)| counters(&top, &init)))
+        }))
+    }
+
+    fn cpu_shares(&self, running: &[Ctid]) -> Answer<BTreeMap<Ctid, CpuShare>> {
+        Ok(self.each(running, |source, id| source.groups(id).map(|(top, _)| cpu_share(&top))))
+    }
+
+    fn cpus(&self, _running: &[Ctid]) -> BTreeMap<Ctid, u64> {
+        // A limit of CPUs is part of the CPU limit here; the kernel knows no number of its own.
+        BTreeMap::new()
+    }
+
+    fn activity(&self, running: &[Ctid]) -> BTreeMap<Ctid, Activity> {
+        let Ok(now) = clock_gettime(ClockId::CLOCK_BOOTTIME) else { return BTreeMap::new() };
+        let now = now.tv_sec() as f64 + now.tv_nsec() as f64 / 1e9;
+        let ticks = proc::ticks_per_second() as f64;
+        self.each(running, |source, id| {
+            let started = source.state(id)?.init?.start as f64 / ticks;
+            Some(Activity { load: None, uptime: (now - started).max(0.0) })
+        })
+    }
+
+    fn disk_usage(&self, places: &[DiskPlace<'_>]) -> BTreeMap<Ctid, DiskUsage> {
+        places.iter().filter_map(|place| Some((place.id, disk_usage(place)?))).collect()
+    }
+
+    fn process(&self, pid: i32) -> Option<Process> {
+        process_of(pid)
+    }
+}
+
+/// The process with this id, as [`Source::process`] of [`Cgroups`]: it takes no node to tell.
+pub fn process_of(pid: i32) -> Option<Process> {
+    let pid = Pid::from_raw(pid);
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    // A thread has such a file too, and is no process.
+    if status_field(&status, "Tgid")? != pid.to_string() {
+        return None;
+    }
+    let container = cgroup::of_process(pid).ok()?.and_then(|path| owner(&path));
+    // A guest may have pid namespaces of its own below the container's, the second one.
+    let inner = container.and_then(|_| proc::namespace_pids(pid).ok()?.get(1).copied());
+    Some(Process {
+        name: status_field(&status, "Name").unwrap_or_default(),
+        container: container.unwrap_or(Ctid::NODE),
+        inner: inner.unwrap_or(pid.as_raw()),
+    })
+}
+
+/// The container of a state file's name.
+fn state_file_id(name: &std::ffi::OsStr) -> Option<Ctid> {
+    let id: Ctid = name.to_str()?.strip_suffix(".toml")?.parse().ok()?;
+    (!id.is_node()).then_some(id)
+}
+
+/// The container whose processes are in this group, a path below the hierarchy's mount. A
+/// container's vzmon, in a group beside theirs, is the node's.
+fn owner(path: &Path) -> Option<Ctid> {
+    let name = path.iter().nth(1)?.to_str()?;
+    let number = name.strip_prefix("vz-").and_then(|name| name.strip_suffix(".scope"));
+    let id: Ctid = number.unwrap_or(name).parse().ok()?;
+    [false, true]
+        .into_iter()
+        .map(|systemd| Place::of(PathBuf::new(), systemd, id).relative().join(group::INIT))
+        .any(|group| path.starts_with(group))
+        .then_some(id)
+}
+
+/// Reads what is counted: processes, and memory in the forms the kernel tells apart.
+fn counters(top: &Cgroup, init: &Cgroup) -> Beancounters {
+    let mut counters = Beancounters::default();
+    counters.set(Resource::Numproc, processes(top, init));
+    let memory = |name: &str| number(top, name);
+    let pages = |bytes: Option<u64>| bytes.map(|bytes| bytes / PAGE);
+    let limited = |held, maxheld, limit: Option<u64>, failcnt| Counter {
+        held,
+        maxheld,
+        // A container with a limit of RAM or swap has a barrier of 0, as `0:limit` says.
+        barrier: if limit.is_some() { 0 } else { UNLIMITED },
+        limit: limit.unwrap_or(UNLIMITED),
+        failcnt,
+    };
+    let held = pages(memory("memory.current"));
+    let most = pages(memory("memory.peak"));
+    let failures = event(top, "memory.events", "max");
+    let physpages = limited(held, most, pages(memory("memory.max")), failures);
+    counters.set(Resource::Physpages, physpages);
+    let held = pages(memory("memory.swap.current"));
+    let most = pages(memory("memory.swap.peak"));
+    let failures = event(top, "memory.swap.events", "fail");
+    let swappages = limited(held, most, pages(memory("memory.swap.max")), failures);
+    counters.set(Resource::Swappages, swappages);
+    let kernel = event(top, "memory.stat", "kernel");
+    counters.set(Resource::Kmemsize, Counter { held: kernel, ..Counter::UNCOUNTED });
+    let shared = pages(event(top, "memory.stat", "shmem"));
+    counters.set(Resource::Shmpages, Counter { held: shared, ..Counter::UNCOUNTED });
+    counters
+}
+
+/// Processes and threads. Without the controller they are counted one by one.
+fn processes(top: &Cgroup, init: &Cgroup) -> Counter {
+    let limit = number(top, "pids.max").unwrap_or(UNLIMITED);
+    Counter {
+        held: number(init, "pids.current").or_else(|| Some(threads(init, DEPTH))),
+        maxheld: number(init, "pids.peak"),
+        barrier: limit,
+        limit,
+        failcnt: event(top, "pids.events", "max"),
+    }
+}
+
+/// The threads in a group and below it. `cgroup.threads` and not `cgroup.procs`: the guest may
+/// have made threaded groups, where the latter cannot be read, and numproc counts threads too.
+fn threads(group: &Cgroup, depth: usize) -> u64 {
+    let own = group.read("cgroup.threads").map_or(0, |text| text.lines().count() as u64);
+    if depth == 0 {
+        return own;
+    }
+    let below = group.children().unwrap_or_default();
+    let below = below.iter().filter_map(|name| group.child(name).ok());
+    own + below.map(|child| threads(&child, depth - 1)).sum::<u64>()
+}
+
+/// The number in a file of a group; `None` for `max` and when its controller is not there.
+fn number(group: &Cgroup, file: &str) -> Option<u64> {
+    group.read(file).ok()?.trim().parse().ok()
+}
+
+/// The number behind a key, in a file of one key on each line.
+fn event(group: &Cgroup, file: &str, key: &str) -> Option<u64> {
+    let text = group.read(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+/// The CPU limit and weight in force.
+fn cpu_share(top: &Cgroup) -> CpuShare {
+    let percent = |text: String| {
+        let (quota, period) = text.trim().split_once(' ')?;
+        let (quota, period): (u64, u64) = (quota.parse().ok()?, period.parse().ok()?);
+        quota.saturating_mul(100).checked_div(period)
+    };
+    CpuShare {
+        limit: top.read("cpu.max").ok().and_then(percent).unwrap_or(0),
+        // A weight of 100 is the default of 1000 units.
+        units: number(top, "cpu.weight").map_or(limits::DEFAULT_CPUUNITS, |weight| weight * 10),
+    }
+}
+
+/// The quota of the container's project, or what its image holds.
+fn disk_usage(place: &DiskPlace<'_>) -> Option<DiskUsage> {
+    match place.layout {
+        Layout::Ploop(_) => image_usage(place.root),
+        Layout::Simfs | Layout::Overlay => project_usage(place.private, place.id),
+    }
+}
+
+fn image_usage(root: &Path) -> Option<DiskUsage> {
+    if !is_mounted(root) {
+        return None;
+    }
+    let status = statvfs(root).ok()?;
+    let kib = |blocks: u64| blocks.saturating_mul(status.fragment_size()) / 1024;
+    let counter =
+        |all: u64, free: u64| DiskCounter { usage: all.saturating_sub(free), soft: all, hard: all };
+    Some(DiskUsage {
+        space: counter(kib(status.blocks()), kib(status.blocks_free())),
+        inodes: counter(status.files(), status.files_free()),
+    })
+}
+
+fn project_usage(private: &Path, id: Ctid) -> Option<DiskUsage> {
+    let directory = File::open(private).ok()?;
+    // Usage that was counted for another project, or none, says nothing about this container.
+    if quota::project(directory.as_fd()).ok()?.id != id.get() {
+        return None;
+    }
+    let quota = quota::quota(directory.as_fd(), id.get()).ok()?;
+    let (space, inodes) = (quota.limits.space, quota.limits.inodes);
+    Some(DiskUsage {
+        space: DiskCounter {
+            usage: quota.space_held.div_ceil(1024),
+            soft: space.soft / 1024,
+            hard: space.hard / 1024,
+        },
+        inodes: DiskCounter { usage: quota.inodes_held, soft: inodes.soft, hard: inodes.hard },
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+    use crate::state::{Phase, ProcessId};
+
+    /// A group as the kernel shows it, from pairs of file and content.
+    fn group(files: &[(&str, &str)]) -> (tempfile::TempDir, Cgroup) {
+        let directory = tempfile::tempdir().unwrap();
+        for (file, content) in files {
+            std::fs::write(directory.path().join(file), content).unwrap();
+        }
+        let group = Cgroup::open(directory.path()).unwrap();
+        (directory, group)
+    }
+
+    #[test]
+    fn counters_of_all_controllers() {
+        let (_top, top) = group(&[
+            ("pids.max", "240\n"),
+            ("pids.events", "max 3\n"),
+            ("memory.current", "8192\n"),
+            ("memory.peak", "16384\n"),
+            ("memory.max", "40960\n"),
+            ("memory.events", "low 0\nhigh 0\nmax 7\noom 1\n"),
+            ("memory.stat", "anon 1\nkernel 5000\nkernel_stack 9\nshmem 4096\n"),
+            ("memory.swap.current", "0\n"),
+            ("memory.swap.max", "max\n"),
+        ]);
+        let (_init, init) = group(&[("pids.current", "15\n"), ("pids.peak", "29\n")]);
+        let found = counters(&top, &init);
+        let expected = |held, maxheld, barrier, limit, failcnt| Counter {
+            held,
+            maxheld,
+            barrier,
+            limit,
+            failcnt,
+        };
+        assert_eq!(found.get(Resource::Numproc), expected(Some(15), Some(29), 240, 240, Some(3)));
+        assert_eq!(found.get(Resource::Physpages), expected(Some(2), Some(4), 0, 10, Some(7)));
+        assert_eq!(
+            found.get(Resource::Swappages),
+            expected(Some(0), None, UNLIMITED, UNLIMITED, None)
+        );
+        assert_eq!(found.get(Resource::Kmemsize).held, Some(5000));
+        assert_eq!(found.get(Resource::Shmpages).held, Some(1));
+        assert_eq!(found.get(Resource::Numfile), Counter::UNCOUNTED);
+    }
+
+    #[test]
+    fn threads_are_counted_without_a_controller() {
+        let (directory, init) = group(&[("cgroup.threads", "10\n11\n12\n")]);
+        let deeper = directory.path().join("a/b");
+        std::fs::create_dir_all(&deeper).unwrap();
+        std::fs::write(deeper.join("cgroup.threads"), "20\n").unwrap();
+        std::fs::write(directory.path().join("a/cgroup.threads"), "").unwrap();
+        let (_top, top) = group(&[]);
+        let counter = processes(&top, &init);
+        assert_eq!((counter.held, counter.maxheld, counter.limit), (Some(4), None, UNLIMITED));
+        assert_eq!(threads(&init, 1), 3);
+    }
+
+    #[test]
+    fn cpu_in_the_units_of_the_configuration() {
+        let share = |files| cpu_share(&group(files).1);
+        assert_eq!(
+            share(&[("cpu.max", "50000 100000\n"), ("cpu.weight", "50\n")]),
+            CpuShare { limit: 50, units: 500 }
+        );
+        assert_eq!(share(&[("cpu.max", "max 100000\n")]), CpuShare { limit: 0, units: 1000 });
+        assert_eq!(share(&[("cpu.max", "5 0\n")]).limit, 0);
+    }
+
+    #[test]
+    fn owners() {
+        let id = Ctid::new(101);
+        for path in ["vz/101/init.scope", "vz/101/init.scope/system.slice/a.service"] {
+            assert_eq!(owner(Path::new(path)), id, "{path}");
+        }
+        assert_eq!(owner(Path::new("vz.slice/vz-101.scope/init.scope")), id);
+        for path in [
+            "",
+            "vz",
+            "vz/101",
+            "vz/101/mon",
+            "vz.slice/vz-101.scope/mon",
+            "vz.slice/101/init.scope",
+            "vz/0101/init.scope",
+            "user.slice/101/init.scope",
+            "user.slice/vz/101/init.scope",
+            "vz/-1/init.scope",
+        ] {
+            assert_eq!(owner(Path::new(path)), None, "{path}");
+        }
+    }
+
+    fn node(directory: &Path) -> Node {
+        std::fs::create_dir_all(directory.join("etc/vz")).unwrap();
+        std::fs::create_dir_all(directory.join("var/lib/vzctl/veip")).unwrap();
+        std::fs::create_dir_all(directory.join("run/vz")).unwrap();
+        std::fs::write(directory.join("etc/vz/vz.conf"), "").unwrap();
+        Node::load(Some(directory.to_owned())).unwrap()
+    }
+
+    #[test]
+    fn only_live_containers_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = node(directory.path());
+        let alive = ProcessId::of(Pid::this()).unwrap();
+        let state = |init| State {
+            phase: Phase::Running,
+            init: Some(init),
+            monitor: None,
+            group: "vz/7".into(),
+            uid_base: 0,
+            gid_base: 0,
+            root: "/nonexistent".into(),
+            since: 0,
+            restarts: 0,
+        };
+        let save = |id: u32, init| {
+            state(init).save(&node.state_path(Ctid::new(id).unwrap())).unwrap();
+        };
+        save(7, alive);
+        save(20, alive);
+        save(8, ProcessId { start: alive.start + 1, ..alive });
+        std::fs::write(directory.path().join("run/vz/9.toml"), "not ours").unwrap();
+        std::fs::write(directory.path().join("run/vz/lock"), "").unwrap();
+        let veip = directory.path().join("var/lib/vzctl/veip/7");
+        std::fs::write(veip, "10.0.0.1 2001:db8::1 ").unwrap();
+
+        let source = Cgroups::new(&node);
+        let running = source.running().unwrap();
+        let shown: Vec<_> = running.iter().map(|one| one.id.get()).collect();
+        assert_eq!(shown, [7, 20]);
+        let addresses = ["10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        assert_eq!(running[0].addresses.as_deref(), Some(&addresses[..]));
+        assert_eq!(running[1].addresses, None);
+
+        let activity = source.activity(&[running[0].id])[&running[0].id];
+        assert!(activity.load.is_none() && activity.uptime < 86400.0, "{activity:?}");
+    }
+
+    #[test]
+    fn nothing_ever_ran() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = node(directory.path());
+        std::fs::remove_dir(directory.path().join("run/vz")).unwrap();
+        assert_eq!(Cgroups::new(&node).running().unwrap(), []);
+    }
+
+    #[test]
+    fn ourselves() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = node(directory.path());
+        let source = Cgroups::new(&node);
+        let pid = Pid::this().as_raw();
+        let process = source.process(pid).unwrap();
+        assert_eq!((process.container, process.inner), (Ctid::NODE, pid));
+        assert!(!process.name.is_empty());
+        assert_eq!(source.process(i32::MAX), None);
+    }
+}

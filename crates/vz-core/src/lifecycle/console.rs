@@ -1,0 +1,101 @@
+//! A container's console: a pseudoterminal of the node whose device lies over `/dev/console`.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use vz_conf::exit::Exit;
+use vz_sys::clone::{self, Request};
+use vz_sys::mount::{self, Place};
+use vz_sys::namespace::{self, Namespaces};
+use vz_sys::pidfd::{self, Ended};
+use vz_sys::{beneath, pty};
+
+use crate::error::{Context, Result};
+
+/// The group `tty`, the same in every distribution; devpts is mounted with it as well.
+const TTY_GROUP: u32 = 5;
+
+/// Where it lies in the container.
+const TARGET: &str = "/dev/console";
+
+/// A console.
+#[derive(Debug)]
+pub struct Console {
+    /// For vzmon: both ends, so that a guest that closes it does not hang it up.
+    pub pair: pty::Pair,
+    /// For the container: a mount of its device, attached nowhere yet.
+    pub mount: OwnedFd,
+}
+
+impl Console {
+    /// Opens a console that belongs to the container whose ids begin at `uid` and `gid`.
+    ///
+    /// # Errors
+    /// Those of making a pseudoterminal and of `open_tree(2)`.
+    pub fn open(uid: u32, gid: u32) -> Result<Console> {
+        let system = |what: &'static str| move || what.to_owned();
+        let pair = pty::open().context(Exit::ResourceError, system("Cannot open a console"))?;
+        beneath::change_owner(pair.slave.as_fd(), uid, gid + TTY_GROUP)
+            .context(Exit::SystemError, system("Cannot give the console away"))?;
+        let number = pty::number(pair.master.as_fd())
+            .context(Exit::SystemError, system("Cannot find the console"))?;
+        let path = format!("/dev/pts/{number}");
+        let mount = mount::clone_tree(Place::Path(path.as_ref()), false)
+            .context(Exit::SystemError, || format!("Cannot clone {path}"))?;
+        Ok(Console { pair, mount })
+    }
+
+    /// Puts it in the place of the console that the container behind `init` has had.
+    ///
+    /// # Errors
+    /// When the container's namespaces cannot be joined, or it has no `/dev/console` to lie on.
+    pub fn replace(&self, init: BorrowedFd<'_>, user_namespace: bool) -> Result<()> {
+        let failed = || format!("Cannot give the container another {TARGET}");
+        let child = clone::spawn(&Request::default(), || {
+            match attach_inside(self.mount.as_fd(), init, user_namespace) {
+                Ok(()) => 0,
+                // Error numbers end long before exit codes do.
+                Err(error) => error.raw_os_error().filter(|n| (1..256).contains(n)).unwrap_or(255),
+            }
+        })
+        .context(Exit::ResourceError, failed)?;
+        let ended = pidfd::reap(child.pidfd.as_fd()).context(Exit::SystemError, failed)?;
+        match ended {
+            Ended::Code(0) => Ok(()),
+            Ended::Code(number) => Err(io::Error::from_raw_os_error(number)),
+            Ended::Signal(_) => Err(io::ErrorKind::Interrupted.into()),
+        }
+        .context(Exit::SystemError, failed)
+    }
+}
+
+/// Runs with the container's rights in its namespaces, and out of its sight: not in its pid
+/// namespace.
+fn attach_inside(
+    console: BorrowedFd<'_>,
+    init: BorrowedFd<'_>,
+    user_namespace: bool,
+) -> io::Result<()> {
+    if user_namespace {
+        namespace::join(init, Namespaces::MOUNT | Namespaces::USER)?;
+        namespace::become_root()?;
+    } else {
+        namespace::join(init, Namespaces::MOUNT)?;
+    }
+    // The hung-up one, which the guest may have unmounted; nothing else of its may go.
+    let old = find_target()?;
+    if mount::file_system_type(old.as_fd())? == pty::DEVPTS_MAGIC {
+        drop(old);
+        mount::unmount(Path::new(TARGET), true)?;
+    }
+    mount::attach(console, Place::Descriptor(find_target()?.as_fd()))
+}
+
+fn find_target() -> io::Result<OwnedFd> {
+    let root = nix::fcntl::open("/", OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty())?;
+    let path = TARGET.trim_start_matches('/');
+    Ok(beneath::open_beneath(root.as_fd(), path.as_ref(), OFlag::O_PATH, Mode::empty())?)
+}

@@ -1,0 +1,412 @@
+//! The containers of a node, with what is known of each: what vzlist shows.
+//!
+//! One pass, no process and no lock for each container; what costs a look at the kernel is only
+//! looked at when it is asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use vz_conf::config::Config;
+use vz_conf::context::Context;
+use vz_conf::ctid::Ctid;
+use vz_conf::file::ConfFile;
+use vz_conf::layout::Layout;
+use vz_conf::param::Scope;
+use vz_conf::ubc::{BarrierLimit, Resource, UNLIMITED};
+
+use crate::accounting::{
+    Activity, Beancounters, Counter, CpuShare, DiskCounter, DiskPlace, DiskUsage, Source,
+    SourceError,
+};
+use crate::container::is_mounted;
+use crate::error::OsText;
+use crate::names;
+use crate::node::Node;
+use crate::report::Report;
+
+/// Which containers are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that run.
+    Running,
+    /// All that have a configuration or run.
+    All,
+    /// All but those that run.
+    Stopped,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Which containers.
+    pub which: Which,
+    /// Only these, whether they run or not; empty for no restriction.
+    pub ids: Vec<Ctid>,
+    /// Tell mounted and suspended containers from stopped ones.
+    pub status: bool,
+    /// Look whether a container's name is its own.
+    pub names: bool,
+    /// Read the beancounters of running containers.
+    pub beancounters: bool,
+    /// Read CPU limits and weights of running containers.
+    pub cpu_shares: bool,
+    /// Read the number of CPUs of running containers.
+    pub cpus: bool,
+    /// Read load and uptime of running containers.
+    pub activity: bool,
+    /// Measure disk usage.
+    pub disk: bool,
+}
+
+/// How far a container is, in the order vzlist sorts by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// Its init is alive.
+    Running,
+    /// None of the others, or nobody asked which.
+    Stopped,
+    /// Its root area is mounted.
+    Mounted,
+    /// A dump of it is kept.
+    Suspended,
+}
+
+impl Status {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Running => "running",
+            Status::Stopped => "stopped",
+            Status::Mounted => "mounted",
+            Status::Suspended => "suspended",
+        }
+    }
+}
+
+/// One container of the list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its id.
+    pub id: Ctid,
+    /// How far it is.
+    pub status: Status,
+    /// Its configuration, without vz.conf's values. Large, so not moved about with the rest.
+    pub config: Box<Config>,
+    /// Its private area, by its configuration or else by vz.conf.
+    pub private: Option<String>,
+    /// Its root area, likewise.
+    pub root: Option<String>,
+    /// Its name, if that leads to it.
+    pub name: Option<String>,
+    /// Its addresses: those it has while it runs, those it is configured with (with their
+    /// prefix length) else.
+    pub addresses: Vec<String>,
+    /// Its CPU limit and weight: those in force, or else those configured.
+    pub cpu_share: Option<CpuShare>,
+    /// The number of CPUs: the one in force, or else the one configured.
+    pub cpus: Option<u64>,
+    /// Load and uptime, while it runs.
+    pub activity: Option<Activity>,
+    /// Disk usage and limits: those in force, or else the limits configured.
+    pub disk: Option<DiskUsage>,
+    beancounters: Option<Beancounters>,
+}
+
+/// Why there is no list.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// There is no such container, or none at all.
+    #[error("Container(s) not found")]
+    NotFound,
+    /// What running containers hold cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+impl Listed {
+    fn new(id: Ctid) -> Listed {
+        Listed {
+            id,
+            status: Status::Stopped,
+            config: Box::default(),
+            private: None,
+            root: None,
+            name: None,
+            addresses: Vec::new(),
+            cpu_share: None,
+            cpus: None,
+            activity: None,
+            disk: None,
+            beancounters: None,
+        }
+    }
+
+    /// Says whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.status == Status::Running
+    }
+
+    /// A beancounter: the one in force, or else the limits configured, 0 where none are.
+    pub fn counter(&self, resource: Resource) -> Counter {
+        if let Some(counters) = &self.beancounters {
+            return counters.get(resource);
+        }
+        let BarrierLimit { barrier, limit } =
+            self.config.ubc.get(resource).unwrap_or(BarrierLimit::both(0));
+        Counter { barrier, limit, ..Counter::UNCOUNTED }
+    }
+
+    /// Says whether its RAM has a limit. One that sets none at all counts as if it had, as it
+    /// always did.
+    pub fn is_vswap(&self) -> bool {
+        ![UNLIMITED, i32::MAX as u64].contains(&self.counter(Resource::Physpages).limit)
+    }
+
+    /// The layout of its files: its configuration alone decides it.
+    pub fn layout(&self) -> Layout {
+        self.config.ve_layout.unwrap_or(Layout::Simfs)
+    }
+}
+
+/// Lists containers, by id. Files that cannot be read, and odd lines in them, are reported.
+///
+/// # Errors
+/// [`ListError::NotFound`] when not one was found (rather than hidden: a container without a
+/// private area is, unless it runs); [`ListError::Source`] when `source` cannot tell what it
+/// was asked for.
+pub fn collect(
+    node: &Node,
+    source: &dyn Source,
+    request: &Request,
+    report: &mut dyn Report,
+) -> Result<Vec<Listed>, ListError> {
+    let mut found = configured(node, request, report);
+    add_running(&mut found, source, request, report);
+    if found.is_empty() {
+        return Err(ListError::NotFound);
+    }
+    found.remove(&Ctid::NODE);
+    let mut list: Vec<Listed> = found.into_values().collect();
+    add_accounting(&mut list, source, request)?;
+    let mut reader = Reader::new(node);
+    for listed in &mut list {
+        reader.read_config(listed, report);
+        add_configured(listed, node, request);
+    }
+    list.retain_mut(|listed| listed.is_running() || look_at_files(listed, node, request));
+    if request.disk {
+        add_disk_usage(&mut list, node, source);
+    }
+    if request.which == Which::Stopped {
+        list.retain(|listed| !listed.is_running());
+    }
+    Ok(list)
+}
+
+/// The containers that have a configuration, if they are asked for.
+fn configured(node: &Node, request: &Request, report: &mut dyn Report) -> BTreeMap<Ctid, Listed> {
+    let ids: BTreeSet<Ctid> = if !request.ids.is_empty() {
+        request.ids.iter().copied().filter(|id| node.conf_path(*id).exists()).collect()
+    } else if request.which == Which::Running {
+        BTreeSet::new()
+    } else {
+        scan(node, report)
+    };
+    ids.into_iter().map(|id| (id, Listed::new(id))).collect()
+}
+
+/// The ids that configuration files are named after.
+fn scan(node: &Node, report: &mut dyn Report) -> BTreeSet<Ctid> {
+    let mut ids = BTreeSet::new();
+    for entry in fs::read_dir(node.conf_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(number) = name.to_str().and_then(|name| name.strip_suffix(".conf")) else {
+            continue;
+        };
+        let digits = number.strip_prefix('-').unwrap_or(number);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        match number.parse().ok().and_then(Ctid::new) {
+            Some(id) => {
+                ids.insert(id);
+            }
+            None => report.error(&format!(
+                "Warning: invalid CTID in config file name: {number}.conf, skipping"
+            )),
+        }
+    }
+    ids
+}
+
+/// Marks those that run, and adds the ones that have no configuration.
+fn add_running(
+    found: &mut BTreeMap<Ctid, Listed>,
+    source: &dyn Source,
+    request: &Request,
+    report: &mut dyn Report,
+) {
+    let running = source.running().unwrap_or_else(|error| {
+        report.error(&error.to_string());
+        Vec::new()
+    });
+    for running in running {
+        if !request.ids.is_empty() && !request.ids.contains(&running.id) {
+            continue;
+        }
+        let listed = found.entry(running.id).or_insert_with(|| Listed::new(running.id));
+        listed.status = Status::Running;
+        listed.addresses = running.addresses.iter().flatten().map(IpAddr::to_string).collect();
+    }
+}
+
+/// Adds what running containers hold. Nobody looks at those when only stopped ones are shown.
+fn add_accounting(
+    list: &mut [Listed],
+    source: &dyn Source,
+    request: &Request,
+) -> Result<(), SourceError> {
+    if request.which == Which::Stopped {
+        return Ok(());
+    }
+    let ids: Vec<Ctid> = list.iter().filter(|one| one.is_running()).map(|one| one.id).collect();
+    let mut running = list.iter_mut().filter(|one| one.is_running()).collect::<Vec<_>>();
+    if request.beancounters {
+        let mut found = source.beancounters(&ids)?;
+        running.iter_mut().for_each(|one| one.beancounters = found.remove(&one.id));
+    }
+    if request.cpu_shares {
+        let found = source.cpu_shares(&ids)?;
+        running.iter_mut().for_each(|one| one.cpu_share = found.get(&one.id).copied());
+    }
+    if request.cpus {
+        let found = source.cpus(&ids);
+        running.iter_mut().for_each(|one| one.cpus = found.get(&one.id).copied());
+    }
+    if request.activity {
+        let found = source.activity(&ids);
+        running.iter_mut().for_each(|one| one.activity = found.get(&one.id).copied());
+    }
+    Ok(())
+}
+
+/// Reads configurations one after the other. What is the same for all is found out once, and
+/// each takes three or four system calls: there may be thousands.
+struct Reader<'n> {
+    node: &'n Node,
+    directory: PathBuf,
+    context: Context,
+    bytes: Vec<u8>,
+}
+
+impl<'n> Reader<'n> {
+    fn new(node: &'n Node) -> Reader<'n> {
+        Reader {
+            node,
+            directory: node.conf_dir(),
+            context: node.text_context(Ctid::NODE),
+            bytes: Vec::new(),
+        }
+    }
+
+    fn read_config(&mut self, listed: &mut Listed, report: &mut dyn Report) {
+        let path = self.directory.join(format!("{}.conf", listed.id));
+        let shown = self.node.shown(&path);
+        if let Err(error) = self.read_file(&path) {
+            report.error(&format!("Unable to open {}: {}", shown.display(), OsText(error)));
+            return;
+        }
+        let context = Context { ctid: listed.id, ..self.context };
+        let file = ConfFile::parse(&self.bytes);
+        let (config, warnings) = Config::read(&file, &shown, Scope::Container, &context);
+        for warning in warnings {
+            report.log(warning.level().into(), &warning.to_string());
+        }
+        *listed.config = config;
+    }
+
+    /// Reads a whole file, without asking for its size first.
+    fn read_file(&mut self, path: &Path) -> io::Result<()> {
+        const STEP: usize = 16 * 1024;
+        let mut file = File::open(path)?;
+        let mut length = 0;
+        loop {
+            if self.bytes.len() < length + STEP {
+                self.bytes.resize(length + STEP, 0);
+            }
+            match file.read(&mut self.bytes[length..])? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        self.bytes.truncate(length);
+        Ok(())
+    }
+}
+
+fn add_configured(listed: &mut Listed, node: &Node, request: &Request) {
+    let (config, id) = (&listed.config, listed.id);
+    listed.private = config.private_of(id).or_else(|| node.config.private_of(id));
+    listed.root = config.root_of(id).or_else(|| node.config.root_of(id));
+    if request.names {
+        let name = config.name.clone().filter(|name| !name.is_empty());
+        listed.name = name.filter(|name| names::find(node, name) == Some(id));
+    }
+    if listed.addresses.is_empty() {
+        let addresses = config.ip_address.iter().flat_map(|list| list.as_slice());
+        listed.addresses = match listed.status {
+            Status::Running => addresses.map(|address| address.ip.to_string()).collect(),
+            _ => addresses.map(ToString::to_string).collect(),
+        };
+    }
+    if config.cpulimit.is_some() || config.cpuunits.is_some() {
+        let (limit, units) = (config.cpulimit.unwrap_or(0), config.cpuunits.unwrap_or(0));
+        listed.cpu_share = listed.cpu_share.or(Some(CpuShare { limit, units }));
+    }
+    listed.cpus = listed.cpus.or(config.cpus);
+    if let (Some(space), Some(inodes)) = (config.diskspace, config.diskinodes) {
+        let space = DiskCounter { usage: 0, soft: space.soft, hard: space.hard };
+        let inodes = DiskCounter { usage: 0, soft: inodes.soft, hard: inodes.hard };
+        listed.disk = Some(DiskUsage { space, inodes });
+    }
+}
+
+/// Finds out how far a container is that does not run; without a private area there is none.
+fn look_at_files(listed: &mut Listed, node: &Node, request: &Request) -> bool {
+    let Some(private) = &listed.private else { return false };
+    if fs::metadata(node.path(private)).is_err() {
+        return false;
+    }
+    if request.status {
+        let root = listed.root.as_ref().map(|root| node.path(root));
+        if root.is_some_and(|root| is_mounted(&root)) {
+            listed.status = Status::Mounted;
+        } else if node.dump_path(listed.id).exists() {
+            listed.status = Status::Suspended;
+        }
+    }
+    true
+}
+
+fn add_disk_usage(list: &mut [Listed], node: &Node, source: &dyn Source) {
+    let path = |path: &Option<String>| path.as_ref().map(|path| node.path(path));
+    let paths: Vec<_> = list.iter().map(|one| (path(&one.private), path(&one.root))).collect();
+    let places: Vec<_> = list
+        .iter()
+        .zip(&paths)
+        .filter_map(|(one, (private, root))| {
+            let (private, root) = (private.as_deref()?, root.as_deref()?);
+            Some(DiskPlace { id: one.id, layout: one.layout(), private, root })
+        })
+        .collect();
+    let found = source.disk_usage(&places);
+    for listed in list {
+        listed.disk = found.get(&listed.id).copied().or(listed.disk);
+    }
+}
+
+#[cfg(test)]
+mod tests;

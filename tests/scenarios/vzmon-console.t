@@ -1,0 +1,71 @@
+# The console never blocks and survives vzmon
+# where: both
+# needs: vz userns cgroup2 loop template:busybox
+# timeout: 180
+
+A machine that is no node of ours gets one below the scenario's directory.
+
+  $ if ! test -e /etc/vz/vz.conf; then
+  >   export VZ_SYSROOT="$TESTTMP/node"
+  >   mkdir -p "$VZ_SYSROOT"/etc/vz/conf "$VZ_SYSROOT"/etc/vz/dists "$VZ_SYSROOT"/usr/libexec "$VZ_SYSROOT"/var/log
+  >   mkdir -p "$VZ_SYSROOT"/var/lib/vz/template
+  >   ln -s "$TEMPLATES" "$VZ_SYSROOT"/var/lib/vz/template/cache
+  >   ln -s "$(dirname "$(command -v vzctl)")" "$VZ_SYSROOT"/usr/libexec/vzctl
+  >   printf '%s\n' LOCKDIR=/var/lib/vz/lock LOGFILE=/var/log/vzctl.log LOG_LEVEL=0 VERBOSE=0 \
+  >     TEMPLATE=/var/lib/vz/template 'VE_ROOT=/var/lib/vz/root/$VEID' \
+  >     'VE_PRIVATE=/var/lib/vz/private/$VEID' > "$VZ_SYSROOT"/etc/vz/vz.conf
+  > fi
+  $ log="$VZ_SYSROOT/var/log/vzctl.log"
+  $ template=$(basename "$(ls "$TEMPLATES"/busybox*.tar* | head -n 1)")
+  $ vzctl --quiet create $CTID --ostemplate "${template%%.tar*}" --layout ploop
+
+What the state file says of a process, and waiting for something to become true.
+
+  $ number() { sed -n "/^\[$1\]/,/^\$/s/^pid = //p" "$VZ_SYSROOT/run/vz/$CTID.toml"; }
+  $ eventually() { for _ in $(seq 200); do eval "$1" && return; sleep 0.1; done; echo "never: $1"; return 1; }
+  $ is_running() { vzctl status $CTID | grep -qw running; }
+  $ is_clean() { ! is_running && ! test -e "$VZ_SYSROOT/run/vz/$CTID.toml" && vzctl status $CTID | grep -qw unmounted; }
+
+Megabytes that nobody reads pass.
+
+  $ vzctl --quiet start $CTID 2> /dev/null
+  $ vzctl exec $CTID 'head -c 4000000 /dev/zero > /dev/console; echo $?'
+  0
+
+After vzmon is killed the old console is gone and a new one is in its place, the only one.
+
+  $ old=$(vzctl exec $CTID stat -c %t:%T /dev/console)
+  $ vzmon=$(number monitor); kill -9 $vzmon; eventually '! test -e /proc/$vzmon/exe'
+  $ vzctl exec $CTID 'head -c 4000000 /dev/zero > /dev/console; echo $?'
+  0
+  $ vzctl exec $CTID 'grep -c " /dev/console " /proc/mounts'
+  1
+  $ vzctl exec $CTID 'stat -c "%F %a %U %G" /dev/console'
+  character special file 600 root tty
+
+A getty on the console is there again: its streams are the new one.
+
+  $ eventually "vzctl exec $CTID 'for p in /proc/[0-9]*; do tr \\\\0 \" \" < \$p/cmdline | grep -q ^/sbin/getty && : > \$p/fd/1; done' > /dev/null 2>&1"
+  $ test "$(pgrep -cP $(number init) getty)" -ge 1
+
+A guest that has taken its console away gets its vzmon all the same.
+
+  $ vzctl exec $CTID 'umount -l /dev/console; rm -f /dev/console'
+  $ vzmon=$(number monitor); kill -9 $vzmon; eventually '! test -e /proc/$vzmon/exe'
+  $ vzctl set $CTID --name console-$CTID --save 2>&1 | grep Warning
+  Warning: vzmon of the container has been killed, starting another
+  Warning: Cannot give the container another /dev/console: No such file or directory
+  $ kill -0 $(number monitor)
+
+One that has put a link there harms nothing outside.
+
+  $ vzctl exec $CTID 'ln -sf /etc/passwd /dev/console'
+  $ vzmon=$(number monitor); kill -9 $vzmon; eventually '! test -e /proc/$vzmon/exe'
+  $ vzctl set $CTID --name console-$CTID --save 2>&1 | grep -c Warning
+  2
+  $ kill -0 $(number monitor) && vzctl exec $CTID 'grep -c passwd /proc/mounts'
+  0
+  [8]
+  $ vzctl --quiet stop $CTID --fast
+
+  $ vzctl --quiet destroy $CTID

@@ -1,0 +1,80 @@
+# vzmon and init hold what they need and no more
+# where: both
+# needs: vz userns cgroup2 loop template:busybox
+# timeout: 120
+
+A machine that is no node of ours gets one below the scenario's directory.
+
+  $ if ! test -e /etc/vz/vz.conf; then
+  >   export VZ_SYSROOT="$TESTTMP/node"
+  >   mkdir -p "$VZ_SYSROOT"/etc/vz/conf "$VZ_SYSROOT"/etc/vz/dists "$VZ_SYSROOT"/usr/libexec "$VZ_SYSROOT"/var/log
+  >   mkdir -p "$VZ_SYSROOT"/var/lib/vz/template
+  >   ln -s "$TEMPLATES" "$VZ_SYSROOT"/var/lib/vz/template/cache
+  >   ln -s "$(dirname "$(command -v vzctl)")" "$VZ_SYSROOT"/usr/libexec/vzctl
+  >   printf '%s\n' LOCKDIR=/var/lib/vz/lock LOGFILE=/var/log/vzctl.log LOG_LEVEL=0 VERBOSE=0 \
+  >     TEMPLATE=/var/lib/vz/template 'VE_ROOT=/var/lib/vz/root/$VEID' \
+  >     'VE_PRIVATE=/var/lib/vz/private/$VEID' > "$VZ_SYSROOT"/etc/vz/vz.conf
+  > fi
+  $ log="$VZ_SYSROOT/var/log/vzctl.log"
+  $ template=$(basename "$(ls "$TEMPLATES"/busybox*.tar* | head -n 1)")
+  $ vzctl --quiet create $CTID --ostemplate "${template%%.tar*}" --layout ploop
+
+What the state file says of a process, and waiting for something to become true.
+
+  $ number() { sed -n "/^\[$1\]/,/^\$/s/^pid = //p" "$VZ_SYSROOT/run/vz/$CTID.toml"; }
+  $ eventually() { for _ in $(seq 200); do eval "$1" && return; sleep 0.1; done; echo "never: $1"; return 1; }
+  $ is_running() { vzctl status $CTID | grep -qw running; }
+  $ is_clean() { ! is_running && ! test -e "$VZ_SYSROOT/run/vz/$CTID.toml" && vzctl status $CTID | grep -qw unmounted; }
+
+An open file, and odd streams, of the shell that starts the container.
+
+  $ exec 9< /dev/zero
+  $ vzctl --quiet start $CTID > out 2>&1 < /dev/zero
+  $ open_files() { for fd in /proc/$1/fd/*; do readlink $fd; done | sed 's,/dev/pts/[0-9][0-9]*,terminal,' | sort; }
+
+vzmon: the streams, its init, both ends of the console.
+
+  $ open_files $(number monitor)
+  /dev/null
+  /dev/null
+  /dev/null
+  /dev/pts/ptmx
+  anon_inode:[pidfd]
+  terminal
+
+init: what it opened itself comes after the streams.
+
+  $ readlink /proc/$(number init)/fd/0 | sed 's,[0-9]*$,N,'
+  /dev/pts/N
+  $ open_files $(number init) | grep -v terminal
+  [1]
+
+A vzmon that has taken over: a descriptor of its sentinel too. The sentinel: one of vzmon.
+
+  $ kill -9 $(number monitor); sleep 0.2; vzctl exec $CTID true > out < /dev/zero
+  $ open_files $(number monitor)
+  /dev/null
+  /dev/null
+  /dev/null
+  /dev/pts/ptmx
+  anon_inode:[pidfd]
+  anon_inode:[pidfd]
+  terminal
+  $ open_files $(pgrep -P $(number monitor))
+  anon_inode:[pidfd]
+
+The container sees the sentinel and cannot touch it.
+
+  $ vzctl exec $CTID 'for p in /proc/[0-9]*; do grep -q ^vzmon $p/comm && ls $p/fd; done 2>&1' | sed 's,[0-9][0-9]*,N,'
+  ls: can't open '/proc/N/fd': Permission denied
+  $ vzctl exec $CTID 'kill -9 $(pidof vzmon) 2>&1' | sed 's,pid [0-9]*,N,;s,([0-9]*),N,'
+  sh: can't kill N: Operation not permitted
+
+vzmon is small (KiB).
+
+  $ awk '/^VmRSS/ { exit $2 > 1800 } ' /proc/$(number monitor)/status
+  $ awk '/^RssAnon/ { exit $2 > 200 } ' /proc/$(number monitor)/status
+  $ exec 9<&-
+  $ vzctl --quiet stop $CTID --fast
+
+  $ vzctl --quiet destroy $CTID
