@@ -107,6 +107,7 @@ pub fn unmount_only(container: &Container<'_>, report: &mut dyn Report) -> Resul
     if root.as_os_str().is_empty() {
         return Ok(());
     }
+    container.check_places()?;
     let below = mounts_below(root).at(Exit::UmountFailed, "Cannot look for mounts below", root)?;
     for path in below.iter().rev() {
         if let Err(error) = unmount_inner(root, path) {
