@@ -158,11 +158,11 @@ pub fn run(
 
 /// Where the container's root is the node's, it could write to the program that enters it.
 fn seal(container: &Container<'_>) -> Result<()> {
-    match container.id_bases() {
-        Ok((0, _)) => vz_sys::sealed::ensure().map_err(|error| {
+    match container.is_unmapped()? {
+        true => vz_sys::sealed::ensure().map_err(|error| {
             Error::Refused(Exit::SystemError, format!("Cannot run from a sealed copy: {error}"))
         }),
-        _ => Ok(()),
+        false => Ok(()),
     }
 }
 
@@ -450,5 +450,5 @@ fn runscript(container: &Container<'_>, words: &[OsString], output: &mut Output)
         return Err(not_found());
     }
     let init = exec::require_running(container)?;
-    exec::run_script(container, init.as_fd(), file, output).map(|code| code as u8)
+    exec::run_script(container, init.as_fd(), file, None, output).map(|code| code as u8)
 }

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vz_conf::ctid::Ctid;
+use vz_conf::exit::Exit;
 use vz_core::container::Container;
-use vz_core::error::Result;
+use vz_core::error::{Error, Result};
 use vz_core::lifecycle::event::{self, Event};
 use vz_core::log::LogFile;
 use vz_core::node::Node;
@@ -46,6 +47,12 @@ fn main() -> ExitCode {
 fn run(id: Ctid, event: Event) -> Result<()> {
     let node = Node::load(std::env::var_os("VZ_SYSROOT").map(PathBuf::from))?;
     let container = Container::load(&node, id)?;
+    if container.is_unmapped()? {
+        // A restart enters it, and there its root could write to this program's file.
+        vz_sys::sealed::ensure().map_err(|error| {
+            Error::Refused(Exit::SystemError, format!("Cannot run from a sealed copy: {error}"))
+        })?;
+    }
     let mut log = Log(LogFile::of(&node, "vzevent", Some(id)));
     let done = event::handle(&container, event, &mut log);
     if let Err(error) = &done

@@ -1,7 +1,7 @@
 //! A container: its number, its configuration, where its files lie, how far it is.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use vz_conf::change::Change;
 use vz_conf::config::Config;
@@ -176,6 +176,30 @@ impl<'n> Container<'n> {
         if self.root.as_os_str().is_empty() {
             return Err(Error::RootNotSet);
         }
+        self.check_places()
+    }
+
+    /// VE_PRIVATE and VE_ROOT, where they are set, must be places for a container: a `/` there
+    /// would be mounted over, or unmounted from the node.
+    ///
+    /// # Errors
+    /// [`Exit::InvalidValue`] names the one that is not.
+    pub fn check_places(&self) -> Result<()> {
+        for (key, path) in [("VE_PRIVATE", &self.private), ("VE_ROOT", &self.root)] {
+            let shown = self.node.shown(path);
+            let mut parts = shown.components().peekable();
+            let climbs = shown.components().any(|part| part == Component::ParentDir);
+            if parts.peek().is_some() && (climbs || parts.all(|part| part == Component::RootDir)) {
+                let text = format!("{key} {} is no place for a container", shown.display());
+                return Err(Error::Refused(Exit::InvalidValue, text));
+            }
+        }
+        let (private, root) = (&self.private, &self.root);
+        let both = !private.as_os_str().is_empty() && !root.as_os_str().is_empty();
+        if both && (private.starts_with(root) || root.starts_with(private)) {
+            let text = "VE_PRIVATE and VE_ROOT must not lie in each other";
+            return Err(Error::Refused(Exit::InvalidValue, text.into()));
+        }
         Ok(())
     }
 
@@ -231,6 +255,15 @@ impl<'n> Container<'n> {
     /// When there are none to be had for it.
     pub fn id_bases(&self) -> Result<(u32, u32)> {
         ids::bases(self)
+    }
+
+    /// Says whether it runs, or would be started, without a user namespace.
+    ///
+    /// # Errors
+    /// As [`Container::state`].
+    pub fn is_unmapped(&self) -> Result<bool> {
+        let runs = self.state()?.is_some_and(|state| state.uid_base == 0);
+        Ok(runs || ids::is_unmapped(self))
     }
 
     /// Where its cgroup belongs.

@@ -56,9 +56,14 @@ const DEFAULT_CAPABILITIES: [Capability; 27] = [
 ];
 
 /// What real root must not keep in a container that shares the node's user namespace: with these
-/// it passes quotas, and opens files of the node by handle (CVE-2014-3519).
-const NEVER_UNMAPPED: [Capability; 2] =
-    [Capability::CAP_SYS_RESOURCE, Capability::CAP_DAC_READ_SEARCH];
+/// it passes quotas, opens files of the node by handle (CVE-2014-3519), and looks into a process
+/// that enters the container before that has shed what it holds of the node (CVE-2016-9962).
+const NEVER_UNMAPPED: [Capability; 3] =
+    [Capability::CAP_SYS_RESOURCE, Capability::CAP_DAC_READ_SEARCH, Capability::CAP_SYS_PTRACE];
+
+/// What real root has in such a container only where its configuration says so: one more
+/// `mount -t proc` would give it `/proc/sys` to write, and so the node.
+const ASKED_UNMAPPED: Capability = Capability::CAP_SYS_ADMIN;
 
 /// What any process that gets into a container is held to.
 #[derive(Debug)]
@@ -142,11 +147,15 @@ impl Description {
 
     /// Says what is given up, before it is.
     pub fn warn(&self, report: &mut dyn Report) {
-        if !self.user_namespace {
-            report.error(
-                "WARNING: LOCAL_UID is 0: root of this container is root of the node; \
-                 it is kept in by capabilities and filters alone",
-            );
+        if self.user_namespace {
+            return;
+        }
+        report.error(
+            "WARNING: LOCAL_UID is 0: root of this container is root of the node; \
+             it is kept in by capabilities and filters alone",
+        );
+        if self.entry.capabilities.contains(&ASKED_UNMAPPED) {
+            report.error("WARNING: with SYS_ADMIN it is not kept in: it can take over the node");
         }
         if !self.no_network.is_empty() {
             report.error(&format!(
@@ -250,6 +259,9 @@ fn devices(config: &Config) -> Vec<DeviceRule> {
 
 fn capabilities(config: &Config, user_namespace: bool) -> HashSet<Capability> {
     let mut set: HashSet<Capability> = DEFAULT_CAPABILITIES.into_iter().collect();
+    if !user_namespace {
+        set.remove(&ASKED_UNMAPPED);
+    }
     for (name, on) in config.capability.iter().flat_map(|list| list.iter()) {
         // VE_ADMIN and FS_MASK are names of the old kernel: no capability of today's has them.
         let Ok(capability) = format!("CAP_{name}").parse::<Capability>() else { continue };
@@ -277,4 +289,19 @@ fn seccomp(user_namespace: bool) -> Vec<Rule> {
 
 fn environment() -> Vec<String> {
     ["HOME=/", "TERM=linux", PATH, "container=openvz"].map(str::to_owned).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_root_has_no_way_out_by_capabilities() {
+        let mapped = capabilities(&Config::default(), true);
+        let unmapped = capabilities(&Config::default(), false);
+        for capability in NEVER_UNMAPPED.into_iter().chain([ASKED_UNMAPPED]) {
+            assert!(mapped.contains(&capability) && !unmapped.contains(&capability));
+        }
+        assert_eq!(mapped.len(), unmapped.len() + NEVER_UNMAPPED.len() + 1);
+    }
 }

@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use vz_conf::exit::Exit;
 
@@ -13,6 +14,10 @@ use crate::description::PATH;
 use crate::error::{Context, Error, Result};
 use crate::lifecycle::exec;
 use crate::report::Report;
+
+/// How long a script inside a container may take, as long as the original's: the shell that runs it
+/// is the container's, and must not hold a start or a stop up for good.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// When a script of the node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +109,6 @@ pub fn run_inside(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.at(Exit::ActionScriptFailed, "Cannot open", &path)?,
     };
-    let code = exec::run_script(container, init, script, report)?;
+    let code = exec::run_script(container, init, script, Some(PATIENCE), report)?;
     if code == 0 { Ok(()) } else { Err(Error::Reported(Exit::ActionScriptFailed)) }
 }

@@ -23,9 +23,8 @@ const LAST_WITH_DEFAULT: u32 = 65_534;
 /// # Errors
 /// When the configured range is not free, or none is configured for a CTID without a default.
 pub fn bases(container: &Container<'_>) -> Result<(u32, u32)> {
-    let (own, node) = (&container.own, &container.node.config);
-    let uid = own.local_uid.or(node.local_uid.filter(|uid| *uid == 0));
-    match (uid, own.local_gid) {
+    let own = &container.own;
+    match (configured(container), own.local_gid) {
         (None, _) => {
             let base = default_base(container.id).ok_or_else(|| no_default(container.id))?;
             refuse_users(container, base)?;
@@ -37,11 +36,26 @@ pub fn bases(container: &Container<'_>) -> Result<(u32, u32)> {
             let (Some(uid), Some(gid)) = (fits(uid), fits(gid.unwrap_or(uid))) else {
                 return Err(refused(format!("LOCAL_UID {uid} leaves no room for {IDS} ids")));
             };
-            refuse_users(container, uid)?;
-            refuse_containers(container, uid)?;
+            for base in [uid, gid] {
+                if base == 0 {
+                    return Err(refused("LOCAL_GID 0 is only for LOCAL_UID 0".into()));
+                }
+                refuse_users(container, base)?;
+                refuse_containers(container, base)?;
+            }
             Ok((uid, gid))
         }
     }
+}
+
+fn configured(container: &Container<'_>) -> Option<u64> {
+    let node = container.node.config.local_uid.filter(|uid| *uid == 0);
+    container.own.local_uid.or(node)
+}
+
+/// Says whether the configuration wants no user namespace.
+pub fn is_unmapped(container: &Container<'_>) -> bool {
+    configured(container) == Some(0)
 }
 
 /// `CTID × 65536`, where there is that much room.
@@ -59,15 +73,16 @@ pub fn range_to_record(container: &Container<'_>) -> Result<Option<u32>> {
         return Ok(None);
     }
     let default = default_base(container.id);
-    if default.is_some_and(|base| refuse_users(container, base).is_ok()) {
+    let is_free = |base: u32| {
+        refuse_users(container, base).is_ok() && refuse_containers(container, base).is_ok()
+    };
+    if default.is_some_and(is_free) {
         return Ok(None);
     }
     (1..=LAST_WITH_DEFAULT)
         .rev()
         .map(|number| number * IDS)
-        .find(|base| {
-            refuse_users(container, *base).is_ok() && refuse_containers(container, *base).is_ok()
-        })
+        .find(|base| is_free(*base))
         .map(Some)
         .ok_or_else(|| refused("No range of ids is free for the container".into()))
 }

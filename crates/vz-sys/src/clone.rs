@@ -136,6 +136,23 @@ pub fn close_in_child(descriptor: BorrowedFd<'_>) {
     unsafe { libc::close(descriptor.as_raw_fd()) };
 }
 
+/// Closes, in a child made by [`spawn`], every descriptor but the standard streams and `kept`. Only
+/// for a child that will exec or exit: nothing in it may use a closed one any more.
+pub fn close_in_child_all_but(kept: &[BorrowedFd<'_>]) {
+    let mut kept: Vec<libc::c_uint> =
+        kept.iter().map(|descriptor| descriptor.as_raw_fd() as libc::c_uint).collect();
+    kept.sort_unstable();
+    let mut first: libc::c_uint = 3;
+    for next in kept.into_iter().filter(|number| *number > 2).chain([libc::c_uint::MAX]) {
+        if first < next {
+            // SAFETY: these are this process's copies; their owners, copies of the parent's
+            // variables, are never dropped in a process that leaves through exec or _exit.
+            unsafe { libc::syscall(libc::SYS_close_range, first, next - 1, 0) };
+        }
+        first = next.saturating_add(1);
+    }
+}
+
 /// Points the standard streams at `/dev/null`.
 ///
 /// # Errors
@@ -204,6 +221,22 @@ mod tests {
     fn child_returns_its_code() {
         let child = spawn(&Request::default(), || 7).unwrap();
         assert_eq!(waitpid(child.pid, None).unwrap(), WaitStatus::Exited(child.pid, 7));
+    }
+
+    #[test]
+    fn child_keeps_only_what_it_is_to_keep() {
+        let open = || std::fs::File::open("/dev/null").unwrap();
+        let (closed, kept, after) = (open(), open(), open());
+        let child = spawn(&Request::default(), || {
+            close_in_child_all_but(&[std::os::fd::AsFd::as_fd(&kept)]);
+            let is_open = |file: &std::fs::File| {
+                // SAFETY: F_GETFD on any number only answers.
+                unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFD) >= 0 }
+            };
+            i32::from(is_open(&closed) || !is_open(&kept) || is_open(&after))
+        })
+        .unwrap();
+        assert_eq!(waitpid(child.pid, None).unwrap(), WaitStatus::Exited(child.pid, 0));
     }
 
     #[test]

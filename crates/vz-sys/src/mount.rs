@@ -236,14 +236,36 @@ pub fn unmount(path: &Path, detach: bool) -> io::Result<()> {
     nix::mount::umount2(path, flags).map_err(Into::into)
 }
 
+/// Unmounts what is mounted at `path` below `root`. No link on the way is followed: whoever can
+/// rename directories there must not have the node unmount something of its own.
+///
+/// # Errors
+/// `ELOOP` for a link on the way, and those of `umount2(2)`.
+pub fn unmount_below(root: BorrowedFd<'_>, path: &Path, detach: bool) -> io::Result<()> {
+    let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = above.unwrap_or(Path::new("."));
+    let directory = crate::beneath::open_directory(root, above.as_os_str())?;
+    let link = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string());
+    unmount(&link.join(name), detach)
+}
+
 /// Says whether `path` is the root of a mount (`STATX_ATTR_MOUNT_ROOT`, Linux 5.8): one call,
 /// however many mounts the node has.
 ///
 /// # Errors
 /// Those of `statx(2)`.
 pub fn is_mount_point(path: &Path) -> io::Result<bool> {
+    is_mount_root(Place::Path(path))
+}
+
+/// As [`is_mount_point`], of any place; a link as the last part of a path is not followed.
+///
+/// # Errors
+/// Those of `statx(2)`.
+pub fn is_mount_root(place: Place<'_>) -> io::Result<bool> {
     const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
-    let path = c_path(path)?;
+    let (directory, path, empty) = place.split()?;
     // SAFETY: statx is plain data for which all zeroes is a valid value.
     let mut status: libc::statx = unsafe { std::mem::zeroed() };
     // By number: std looks for libc's statx(3) as a weak symbol, and in a static program linked
@@ -252,9 +274,9 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     checked(unsafe {
         libc::syscall(
             libc::SYS_statx,
-            libc::AT_FDCWD,
+            directory,
             path.as_ptr(),
-            libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT,
+            libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | empty as i32,
             libc::STATX_BASIC_STATS,
             &raw mut status,
         )

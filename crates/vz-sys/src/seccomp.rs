@@ -70,6 +70,7 @@ syscalls! {
     ClockSettime "clock_settime" Some(227), Some(264);
     ClockSettime64 "clock_settime64" None, Some(404);
     Clone "clone" Some(56), Some(120);
+    Clone3 "clone3" Some(435), Some(435);
     CreateModule "create_module" Some(174), Some(127);
     DeleteModule "delete_module" Some(176), Some(129);
     FileSetattr "file_setattr" Some(469), Some(469);
@@ -94,6 +95,7 @@ syscalls! {
     Swapoff "swapoff" Some(168), Some(115);
     Swapon "swapon" Some(167), Some(87);
     Syslog "syslog" Some(103), Some(103);
+    Unshare "unshare" Some(272), Some(310);
     Userfaultfd "userfaultfd" Some(323), Some(374);
     Vm86 "vm86" None, Some(166);
     Vm86old "vm86old" None, Some(113);
@@ -235,14 +237,32 @@ const FS_IOC_FSSETXATTR: u32 = 0x401c_5820;
 const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
 const FS_IOC32_SETFLAGS: u32 = 0x4004_6602;
 
+/// `CLONE_NEWUSER` of linux/sched.h.
+const CLONE_NEWUSER: u32 = 0x1000_0000;
+
+/// The first argument of clone(2) (as x86 has it) and of unshare(2) asks for a user namespace.
+const WITH_USER_NAMESPACE: Option<Argument> =
+    Some(Argument { index: 0, test: Test::Low { mask: CLONE_NEWUSER, value: CLONE_NEWUSER } });
+
 /// For a container without a user namespace, besides [`CONTAINER_DENY`]: there any owner of a
 /// file may change its project id, or clear its directory's inherit flag, and so leave the
 /// container's disk quota. In a user namespace the kernel refuses both.
+///
+/// Nor may its root make user namespaces: there it would have CAP_SYS_ADMIN again, over files that
+/// belong to the node's root, and a cgroup v1 hierarchy of the node is one mount away. clone3 hides
+/// its flags in memory: ENOSYS, and libc takes clone. As docker.
 pub const UNMAPPED_DENY: &[Rule] = &[
     Rule::deny_ioctl(FS_IOC_FSSETXATTR),
     Rule::deny_ioctl(FS_IOC_SETFLAGS),
     Rule::deny_ioctl(FS_IOC32_SETFLAGS),
     Rule::errno(Syscall::FileSetattr, libc::EPERM),
+    Rule { syscall: Syscall::Clone, action: Action::Errno(libc::EPERM), when: WITH_USER_NAMESPACE },
+    Rule {
+        syscall: Syscall::Unshare,
+        action: Action::Errno(libc::EPERM),
+        when: WITH_USER_NAMESPACE,
+    },
+    Rule::errno(Syscall::Clone3, libc::ENOSYS),
 ];
 
 /// Why a filter could not be built or installed.

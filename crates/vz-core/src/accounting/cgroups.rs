@@ -407,6 +407,7 @@ mod tests {
             gid_base: 0,
             root: "/nonexistent".into(),
             since: 0,
+            restarts: 0,
         };
         let save = |id: u32, init| {
             state(init).save(&node.state_path(Ctid::new(id).unwrap())).unwrap();

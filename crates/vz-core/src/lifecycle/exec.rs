@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::unistd::Pid;
 use vz_conf::exit::Exit;
@@ -290,37 +291,62 @@ pub fn require_running(container: &Container<'_>) -> Result<OwnedFd> {
         .ok_or(Error::NotRunning)
 }
 
-/// Feeds `script` to the container's shell and returns its exit code.
+/// Feeds `script` to the container's shell and returns its exit code. With a `patience`, a shell
+/// that takes longer is killed: it is the container's, and need not end at all.
 ///
 /// # Errors
-/// When the container cannot be entered, or a signal ended the shell.
+/// When the container cannot be entered, or a signal ended the shell; [`Exit::ExecTimeout`].
 pub fn run_script(
     container: &Container<'_>,
     init: BorrowedFd<'_>,
     script: File,
+    patience: Option<Duration>,
     report: &mut dyn Report,
 ) -> Result<i32> {
     let entrance = Entrance::find(container, init)?;
     let command = Command::shell();
     let streams = Streams { input: Some(script.into()), ..Streams::default() };
     let process = spawn(&entrance, &command, &streams)?;
-    let ended = pidfd::reap(process.pidfd.as_fd())
-        .context(Exit::SystemError, || "Cannot wait for the script".into())?;
-    outcome(ended, &command, report)
+    match wait_or_kill(&process, patience)
+        .context(Exit::SystemError, || "Cannot wait for the script".into())?
+    {
+        Some(ended) => outcome(ended, &command, report),
+        None => Err(Error::Refused(
+            Exit::ExecTimeout,
+            format!(
+                "The script inside the container took longer than {} s and was killed",
+                patience.unwrap_or_default().as_secs()
+            ),
+        )),
+    }
 }
 
-/// Runs the container's own `halt`; says whether it did its work (0 and 1 count as that).
+/// Runs the container's own `halt`; says whether it did its work (0 and 1 count as that) in time.
 ///
 /// # Errors
 /// When the container cannot be entered.
-pub fn run_halt(container: &Container<'_>, init: BorrowedFd<'_>) -> Result<bool> {
+pub fn run_halt(
+    container: &Container<'_>,
+    init: BorrowedFd<'_>,
+    patience: Duration,
+) -> Result<bool> {
     let entrance = Entrance::find(container, init)?;
     let command = Command::direct(&["halt"])?;
     let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from).ok();
     let streams = Streams { input: null(), output: null(), error: null() };
     let process = spawn(&entrance, &command, &streams)?;
-    let ended = pidfd::reap(process.pidfd.as_fd())
+    let ended = wait_or_kill(&process, Some(patience))
         .context(Exit::SystemError, || "Cannot wait for halt".into())?;
     // The halted init may take the command along.
-    Ok(matches!(ended, Ended::Code(0 | 1) | Ended::Signal(_)))
+    Ok(matches!(ended, Some(Ended::Code(0 | 1) | Ended::Signal(_))))
+}
+
+/// Reaps a process when it has ended; `None` when it had to be killed because it did not in time.
+fn wait_or_kill(process: &Process, patience: Option<Duration>) -> io::Result<Option<Ended>> {
+    let in_time = pidfd::wait_end(process.pidfd.as_fd(), patience)?;
+    if !in_time {
+        pidfd::send_signal(process.pidfd.as_fd(), nix::libc::SIGKILL)?;
+    }
+    let ended = pidfd::reap(process.pidfd.as_fd())?;
+    Ok(in_time.then_some(ended))
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use vz_conf::exit::Exit;
 use vz_sys::mount::{self, Change, Place};
 
@@ -105,9 +107,10 @@ pub fn unmount_only(container: &Container<'_>, report: &mut dyn Report) -> Resul
     if root.as_os_str().is_empty() {
         return Ok(());
     }
+    container.check_places()?;
     let below = mounts_below(root).at(Exit::UmountFailed, "Cannot look for mounts below", root)?;
     for path in below.iter().rev() {
-        if let Err(error) = unmount_one(path) {
+        if let Err(error) = unmount_inner(root, path) {
             report.error(&format!("Cannot umount {}: {}", path.display(), OsText(error)));
         }
     }
@@ -118,9 +121,21 @@ pub fn unmount_only(container: &Container<'_>, report: &mut dyn Report) -> Resul
     Ok(())
 }
 
+/// Below VE_ROOT names are the container's, or another's that shares a directory with it.
+fn unmount_inner(root: &Path, path: &Path) -> io::Result<()> {
+    let Ok(relative) = path.strip_prefix(root) else { return Ok(()) };
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let top = nix::fcntl::open(root, flags, Mode::empty())?;
+    or_detach(|detach| mount::unmount_below(top.as_fd(), relative, detach))
+}
+
 fn unmount_one(path: &Path) -> io::Result<()> {
-    match mount::unmount(path, false) {
-        Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) => mount::unmount(path, true),
+    or_detach(|detach| mount::unmount(path, detach))
+}
+
+fn or_detach(unmount: impl Fn(bool) -> io::Result<()>) -> io::Result<()> {
+    match unmount(false) {
+        Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) => unmount(true),
         other => other,
     }
 }

@@ -78,7 +78,11 @@ fn halt(container: &Container<'_>, init: BorrowedFd<'_>, report: &mut dyn Report
     let asked = if guest.is_ok_and(|guest| guest.is_systemd()) {
         pidfd::send_signal(init, SYSTEMD_HALT).is_ok()
     } else {
-        exec::run_halt(container, init)?
+        // A container that lets nobody in (no process left to it, no halt) is killed all the same.
+        exec::run_halt(container, init, timeout).unwrap_or_else(|error| {
+            report.error(&error.to_string());
+            false
+        })
     };
     if !asked {
         return Ok(false);

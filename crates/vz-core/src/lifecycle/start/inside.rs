@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -18,6 +17,7 @@ use vz_sys::namespace::{self, Namespaces};
 use vz_sys::seccomp::Program;
 use vz_sys::{beneath, clone, pty};
 
+use super::hostname;
 use super::message::{self, Failure, Message};
 use super::mounts::{Action, Entry, TABLE};
 
@@ -50,6 +50,14 @@ pub struct Inside {
     pub environment: Vec<CString>,
 }
 
+impl Inside {
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let always = [&self.devices, &self.console_mount, &self.console].map(AsFd::as_fd);
+        let optional = [&self.old_cgroup, &self.inittab].into_iter().flatten().map(AsFd::as_fd);
+        always.into_iter().chain([self.line.as_fd()]).chain(optional).collect()
+    }
+}
+
 type Step<T> = Result<T, Failure>;
 
 fn step<T, E: Into<io::Error>>(result: Result<T, E>, action: impl Into<String>) -> Step<T> {
@@ -58,6 +66,9 @@ fn step<T, E: Into<io::Error>>(result: Result<T, E>, action: impl Into<String>) 
 
 /// Runs as the container's first process; returns only when something went wrong, its exit code.
 pub fn run(inside: Inside) -> i32 {
+    // The lock and all else that vzctl had open: nothing of the node's is to be found in
+    // `/proc/self/fd`, where the container's links may lead, and a lock ends with vzctl.
+    clone::close_in_child_all_but(&inside.descriptors());
     match prepare(&inside).and_then(|()| become_init(&inside)) {
         Ok(never) => match never {},
         Err(failure) => {
@@ -89,7 +100,9 @@ fn prepare(inside: &Inside) -> Step<()> {
     step(nix::unistd::fchdir(&root), "Cannot enter the root area")?;
     step(mount::pivot_here(), "Cannot make the root area the root")?;
     step(namespace::set_host_name(&inside.hostname), "Cannot set the host name")?;
-    write_hostname(inside)?;
+    if let Some(name) = &inside.configured_hostname {
+        step(hostname::write(root.as_fd(), name), "Cannot write /etc/hostname")?;
+    }
     step(namespace::bring_loopback_up(), "Cannot bring the loopback interface up")?;
     Ok(())
 }
@@ -281,26 +294,6 @@ fn open_directory(root: BorrowedFd<'_>, path: &str) -> Step<OwnedFd> {
         other => other,
     };
     step(opened, format!("Cannot use /{path}"))
-}
-
-/// Gives HOSTNAME to the guest where its boot looks for it, so that it does not take it back. From
-/// inside, with the container's rights: what it leads to is the container's own.
-fn write_hostname(inside: &Inside) -> Step<()> {
-    let Some(name) = &inside.configured_hostname else { return Ok(()) };
-    let text = format!("{name}\n");
-    let path = Path::new("/etc/hostname");
-    if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) || !Path::new("/etc").is_dir() {
-        return Ok(());
-    }
-    let written = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in("/etc")
-        .and_then(|mut file| {
-            std::io::Write::write_all(&mut file, text.as_bytes())?;
-            file.persist(path)?;
-            Ok(())
-        });
-    step(written, "Cannot write /etc/hostname")
 }
 
 fn is_directory(descriptor: BorrowedFd<'_>) -> bool {

@@ -9,6 +9,7 @@
 //! what there is: it looks at the node, not at how far the start had come.
 
 mod devices;
+mod hostname;
 mod inside;
 mod message;
 mod monitor;

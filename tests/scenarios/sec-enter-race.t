@@ -1,0 +1,49 @@
+# Security: the moment in which a process of the node becomes one of the container
+# where: both
+# needs: vz userns template:busybox command:perl
+# timeout: 300
+
+  $ vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null; vzctl mount $CTID >/dev/null; R=/var/lib/vz/root/$CTID
+  $ for f in $(ldd /usr/bin/perl | grep -o '/[^ ]*') /usr/bin/perl; do mkdir -p $R${f%/*}; cp -L $f $R$f; done
+  $ vzctl umount $CTID >/dev/null; vzctl start $CTID --wait >/dev/null 2>&1
+  $ sum=$(sha256sum $(command -v vzctl)); export HOST_SECRET=of-the-node
+
+25: each new process is traced, and looked into, before it has become the container's (CVE-2016-9962). A
+finding is the node's environment, its root directory, its program, a fourth descriptor, memory with the secret.
+
+  $ cat > spy <<'E'
+  > $SIG{CHLD} = "IGNORE"; my $end = time + 60; my ($seen, %told) = (0); my $me = $$;
+  > while (time < $end && !-e "/root/enough") {
+  >   opendir my $proc, "/proc"; for my $pid (grep /^\d+$/ && $_ > 1 && $_ != $me, readdir $proc) {
+  >     my $exe = readlink "/proc/$pid/exe"; my $hit = "";
+  >     $hit .= "exe $exe " if defined $exe && $exe !~ m{^/(bin|sbin|usr|root)/} && $exe !~ /deleted/;
+  >     my $root = readlink "/proc/$pid/root"; $hit .= "root $root " if defined $root && $root ne "/";
+  >     $hit .= "etc " if !defined $exe && -e "/proc/$pid/root/etc/vz";
+  >     if (open my $env, "<", "/proc/$pid/environ") { local $/; my $t = <$env> // ""; $hit .= "environ " if $t =~ /of-the-node/; }
+  >     for my $fd (glob "/proc/$pid/fd/*") { my $to = readlink $fd; $hit .= "fd $to " if defined $to && $to =~ m{lock|/etc/vz|/run/vz|cgroup}; }
+  >     if (open my $mem, "+<", "/proc/$pid/mem") { $hit .= "mem " if !defined $exe; }
+  >     if (!defined $exe) { $seen++; $hit .= "traced " if syscall(101, 0x4206, $pid, 0, 0) == 0; }
+  >     print "$hit\n" if $hit && !$told{$hit}++; } }
+  > print "seen ", ($seen > 0 ? "some" : "none"), "\n";
+  > E
+  $ cp spy $R/root/spy; vzctl exec2 $CTID 'perl /root/spy > /root/found 2>&1 &'
+  $ n=0; end=$((SECONDS + 25)); while [ $SECONDS -lt $end ] && [ $n -lt 1000 ]; do vzctl exec2 $CTID true || echo failed; n=$((n + 1)); done; test $n -ge 50
+  $ touch $R/root/enough; for i in $(seq 50); do grep -q ^seen $R/root/found && break; sleep 0.2; done; cat $R/root/found
+  seen some
+
+21: a shell that is `#!/proc/self/exe`: the program that enters is executed inside, and cannot be written to (CVE-2019-5736).
+
+  $ cat > writer <<'E'
+  > my $end = time + 60; my %told; while (time < $end && !-e "/root/enough2") { opendir my $proc, "/proc";
+  >   for my $pid (grep /^\d+$/ && $_ > 1 && $_ != $$, readdir $proc) { my $exe = readlink "/proc/$pid/exe"; next if !defined $exe || $exe =~ m{^/(bin|sbin|usr/bin|root)/};
+  >     open my $held, "<", "/proc/$pid/exe" or next; my $fd = fileno $held;
+  >     for (1 .. 20000) { if (sysopen my $out, "/proc/self/fd/$fd", 1) { $told{"WRITABLE"}++; last; } last if $! != 26; } } }
+  > print "$_\n" for sort keys %told; print "end\n";
+  > E
+  $ cp writer $R/root/writer; printf '#!/proc/self/exe\n' > $R/bin/bash; chmod 755 $R/bin/bash; echo true > script
+  $ vzctl exec3 $CTID /bin/sh -c 'perl /root/writer > /root/written 2>&1 &'
+  $ end=$((SECONDS + 15)); while [ $SECONDS -lt $end ]; do vzctl exec2 $CTID true; vzctl runscript $CTID script; vzctl enter $CTID < /dev/null; done >/dev/null 2>&1
+  $ touch $R/root/enough2; for i in $(seq 50); do grep -q ^end $R/root/written && break; sleep 0.2; done; cat $R/root/written
+  end
+  $ test "$sum" = "$(sha256sum $(command -v vzctl))"
+  $ vzctl stop $CTID --fast >/dev/null; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed
