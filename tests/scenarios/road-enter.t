@@ -1,4 +1,4 @@
-# enter: a login shell on a terminal of the container's own
+# vzctl enter gives a login shell on a terminal of the container's own
 # where: both
 # needs: vz userns template:busybox command:script
 # timeout: 120
@@ -37,10 +37,11 @@ Ctrl-C reaches the command in the foreground, not vzctl.
 A hang-up of the admin's terminal ends the session.
 
   $ script -qec "vzctl enter $CTID --exec 'sleep 1234'" /dev/null > /dev/null < /dev/null & sleep 1
-  $ vzctl exec $CTID pgrep -f 'sleep 1234' | wc -l
+  $ vzctl exec $CTID "ps | grep -c '[s]leep 1234'"
   1
-  $ pkill -HUP -f "^vzctl enter $CTID"; wait; sleep 0.5; vzctl exec $CTID pgrep -f '^sleep 1234' | wc -l
+  $ pkill -HUP -f "^vzctl enter $CTID"; wait; sleep 0.5; vzctl exec $CTID "ps | grep -c '[s]leep 1234'"
   0
+  [8]
 
   $ vzctl enter $CTID --foo
   Invalid option '--foo'

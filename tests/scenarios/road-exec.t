@@ -78,7 +78,7 @@ A script is fed to the container's shell.
   [20]
   $ vzctl exec $CTID
   No command line given for exec
-  [8]
+  [20]
 
 A command is in the container's cgroup, and ends with it.
 

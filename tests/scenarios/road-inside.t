@@ -54,7 +54,13 @@ What tells of the node is covered, and what changes it cannot be written.
   1
   $ vzctl exec $CTID 'mount -o remount,rw /proc/sys && echo 1 > /proc/sys/kernel/core_pattern' 2>/dev/null
   [8]
-  $ vzctl exec $CTID 'umount /proc/keys' 2>/dev/null; vzctl exec $CTID 'umount /sys/firmware' 2>/dev/null
+
+Root inside can take the covers away, as they are its own mounts; what is below is the node's
+root's, who it is not.
+
+  $ vzctl exec $CTID 'umount -l /proc/sys; umount /proc/keys; umount /proc/bus; umount /sys/firmware; (echo 1 > /proc/sys/kernel/core_pattern) 2>/dev/null'
+  [8]
+  $ vzctl exec $CTID 'head -c 1 /proc/kcore' 2>/dev/null
   [8]
   $ vzctl exec $CTID 'sed -n "s/^Seccomp:\t//p;s/^NoNewPrivs:\t//p" /proc/1/status'
   0
@@ -73,6 +79,7 @@ From the node its processes are processes.
 
   $ vzctl exec $CTID 'sleep 4321 & exit'; pgrep -f '^sleep 4321' | wc -l
   1
-  $ pkill -f '^sleep 4321'; sleep 0.2; vzctl exec $CTID pgrep -f 'sleep 4321' | wc -l
+  $ pkill -f '^sleep 4321'; sleep 0.2; vzctl exec $CTID "ps | grep -c '[s]leep 4321'"
   0
+  [8]
   $ vzctl stop $CTID --fast >/dev/null; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed

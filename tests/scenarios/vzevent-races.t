@@ -81,3 +81,4 @@ vzctl, and vzevent, killed somewhere on the way: the next command finishes it.
   $ is_clean
 
   $ vzctl --quiet destroy $CTID
+  $ rm -f "$VZ_SYSROOT"/etc/vz/conf/$CTID.*.destroyed "$VZ_SYSROOT"/etc/vz/conf/$CTID.conf.destroyed

@@ -68,3 +68,4 @@ down, which the next command clears away.
   $ is_clean
 
   $ vzctl --quiet destroy $CTID
+  $ rm -f "$VZ_SYSROOT"/etc/vz/conf/$CTID.*.destroyed "$VZ_SYSROOT"/etc/vz/conf/$CTID.conf.destroyed

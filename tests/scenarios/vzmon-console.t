@@ -67,3 +67,4 @@ One that has put a link there harms nothing outside.
   $ vzctl --quiet stop $CTID --fast
 
   $ vzctl --quiet destroy $CTID
+  $ rm -f "$VZ_SYSROOT"/etc/vz/conf/$CTID.*.destroyed "$VZ_SYSROOT"/etc/vz/conf/$CTID.conf.destroyed

@@ -90,3 +90,4 @@ vzmon is small (KiB).
   $ vzctl --quiet stop $CTID --fast
 
   $ vzctl --quiet destroy $CTID
+  $ rm -f "$VZ_SYSROOT"/etc/vz/conf/$CTID.*.destroyed "$VZ_SYSROOT"/etc/vz/conf/$CTID.conf.destroyed

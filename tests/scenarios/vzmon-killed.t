@@ -15,7 +15,7 @@ A machine that is no node of ours gets one below the scenario's directory.
   >     TEMPLATE=/var/lib/vz/template 'VE_ROOT=/var/lib/vz/root/$VEID' \
   >     'VE_PRIVATE=/var/lib/vz/private/$VEID' > "$VZ_SYSROOT"/etc/vz/vz.conf
   > fi
-  $ log="$VZ_SYSROOT/var/log/vzctl.log"
+  $ log="$VZ_SYSROOT/var/log/vzctl.log"; : > "$log"
   $ template=$(basename "$(ls "$TEMPLATES"/busybox*.tar* | head -n 1)")
   $ vzctl --quiet create $CTID --ostemplate "${template%%.tar*}" --layout ploop
 
@@ -95,3 +95,4 @@ vzmon stopped and killed, the container is stopped all the same.
   $ is_clean
 
   $ vzctl --quiet destroy $CTID
+  $ rm -f "$VZ_SYSROOT"/etc/vz/conf/$CTID.*.destroyed "$VZ_SYSROOT"/etc/vz/conf/$CTID.conf.destroyed

@@ -217,11 +217,11 @@ pub const PARAMS: &[Param] = &[
     option(ParamId::NetifMac, Kind::Netif)
         .options(&["mac"], Some("MAC"), Commands::SET, "MAC address of the container's end")
         .applies(Applies::Live),
-    option(ParamId::NetifHostIfname, Kind::Netif)
-        .options(&["host_ifname"], Some("NAME"), Commands::SET, "name of the node's end")
-        .applies(Applies::Live),
     option(ParamId::NetifHostMac, Kind::Netif)
         .options(&["host_mac"], Some("MAC"), Commands::SET, "MAC address of the node's end")
+        .applies(Applies::Live),
+    option(ParamId::NetifHostIfname, Kind::Netif)
+        .options(&["host_ifname"], Some("NAME"), Commands::SET, "name of the node's end")
         .applies(Applies::Live),
     option(ParamId::NetifBridge, Kind::Netif)
         .options(&["bridge"], Some("BRIDGE"), Commands::SET, "bridge the node's end joins")

@@ -268,6 +268,8 @@ pub fn outcome(ended: Ended, command: &Command, report: &mut dyn Report) -> Resu
         }
         Ended::Code(NOT_STARTED) => Err(Error::Refused(Exit::EnterFailed, command.not_found())),
         Ended::Code(code) => Ok(code),
+        // Whoever read its output has read enough.
+        Ended::Signal(nix::libc::SIGPIPE) => Err(Error::Reported(Exit::SystemError)),
         Ended::Signal(signal) => {
             report.error(&format!("Got signal {signal}"));
             Err(Error::Reported(Exit::SystemError))
