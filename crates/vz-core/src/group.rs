@@ -92,27 +92,49 @@ impl Place {
         Cgroup::open(&self.path())
     }
 
-    /// Makes the group and the two below it, ready for limits and for processes. `first` is a
-    /// process that systemd puts into the scope (it must not be the caller's own): it ends up in
-    /// the monitor's group either way.
+    /// Makes the group that the container's vzmon is born into. `None` where systemd makes it,
+    /// which does so only around a process that is there.
+    ///
+    /// Born into it, because moving a process that runs costs milliseconds: the kernel waits for
+    /// an RCU grace period, and holds up every fork and exit of the node meanwhile.
+    ///
+    /// # Errors
+    /// Those of making groups.
+    pub fn make_birthplace(&self) -> io::Result<Option<Cgroup>> {
+        if self.scope {
+            return Ok(None);
+        }
+        self.make_top()?.make_child(MONITOR.as_ref()).map(Some)
+    }
+
+    fn make_top(&self) -> io::Result<Cgroup> {
+        let root = Cgroup::open(&self.hierarchy)?;
+        root.enable_controllers(&CONTROLLERS)?;
+        let parent = root.make_child(self.parent.as_os_str())?;
+        parent.enable_controllers(&CONTROLLERS)?;
+        let top = parent.make_child(&self.name)?;
+        // While nothing lives below: switched on later, it would move what does.
+        top.enable_controllers(&CONTROLLERS)?;
+        Ok(top)
+    }
+
+    /// Makes the group and the two below it, ready for limits and for processes. `first` is the
+    /// process born into [`Place::make_birthplace`], or the one that systemd puts into the scope
+    /// (it must not be the caller's own): it ends up in the monitor's group either way.
     ///
     /// # Errors
     /// Those of making groups; systemd's refusal as `Other`.
     pub fn make(&self, id: Ctid, first: Pid) -> io::Result<Groups> {
-        let root = Cgroup::open(&self.hierarchy)?;
-        root.enable_controllers(&CONTROLLERS)?;
         let top = if self.scope {
             make_scope(id, first)?;
-            self.open()?
+            let top = self.open()?;
+            top.make_child(MONITOR.as_ref())?.add(first)?;
+            top.enable_controllers(&CONTROLLERS)?;
+            top
         } else {
-            let parent = root.make_child(self.parent.as_os_str())?;
-            parent.enable_controllers(&CONTROLLERS)?;
-            parent.make_child(&self.name)?
+            self.open()?
         };
-        let monitor = top.make_child(MONITOR.as_ref())?;
-        monitor.add(first)?;
         let init = top.make_child(INIT.as_ref())?;
-        top.enable_controllers(&CONTROLLERS)?;
         Ok(Groups { top, init })
     }
 

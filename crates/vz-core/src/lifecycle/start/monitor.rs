@@ -34,7 +34,7 @@ struct Monitor {
 /// of `our_end`, so that vzctl's death is seen on the line.
 ///
 /// # Errors
-/// Those of `clone3(2)`.
+/// Those of making groups and of `clone3(2)`.
 pub fn spawn(
     container: &Container<'_>,
     description: &Description,
@@ -53,7 +53,11 @@ pub fn spawn(
         inside,
         console,
     };
-    clone::spawn(&Request::default(), || {
+    let place = &description.place;
+    let birthplace =
+        place.make_birthplace().at(Exit::ResourceError, "Cannot make the cgroup", &place.path())?;
+    let cgroup = birthplace.as_ref().map(AsFd::as_fd);
+    clone::spawn(&Request { cgroup, ..Request::default() }, || {
         clone::close_in_child(our_end);
         monitor.run()
     })
