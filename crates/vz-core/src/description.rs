@@ -13,6 +13,7 @@ use vz_sys::namespace::Namespaces;
 use vz_sys::seccomp::{CONTAINER_DENY, Rule, UNMAPPED_DENY};
 
 use crate::container::Container;
+use crate::enforced;
 use crate::error::Result;
 use crate::group::Place;
 use crate::guest::Guest;
@@ -105,6 +106,8 @@ pub struct Description {
     pub entry: Entry,
     /// init's environment.
     pub environment: Vec<String>,
+    /// Limits asked for that nothing enforces yet.
+    no_limits: Vec<&'static str>,
     /// Parameters of the network that nothing is made of yet.
     no_network: Vec<&'static str>,
     root: std::path::PathBuf,
@@ -133,6 +136,7 @@ impl Description {
             devices: devices(config),
             entry: Entry::of(config, user_namespace),
             environment: environment(),
+            no_limits: enforced::missing_limits(config),
             no_network: no_network(config),
             root: container.root.clone(),
         })
@@ -156,6 +160,12 @@ impl Description {
         );
         if self.entry.capabilities.contains(&ASKED_UNMAPPED) {
             report.error("WARNING: with SYS_ADMIN it is not kept in: it can take over the node");
+        }
+        if !self.no_limits.is_empty() {
+            report.error(&format!(
+                "Warning: not enforced by this version: {}",
+                self.no_limits.join(" ")
+            ));
         }
         if !self.no_network.is_empty() {
             report.error(&format!(

@@ -3,8 +3,10 @@
 use std::os::fd::AsFd;
 
 use vz_conf::change::Change;
+use vz_conf::config::Config;
 use vz_conf::exit::Exit;
-use vz_conf::param::{Applies, PARAMS, ParamId};
+use vz_conf::file::ConfFile;
+use vz_conf::param::{Applies, PARAMS, ParamId, Scope};
 use vz_sys::namespace::{self, Namespaces};
 use vz_sys::pidfd;
 
@@ -13,7 +15,7 @@ use crate::error::{Context, Error, Result};
 use crate::group::Place;
 use crate::lifecycle::exec;
 use crate::report::Report;
-use crate::{limits, names};
+use crate::{enforced, limits, names};
 
 /// Changes the container as asked. The lock is held by the caller.
 ///
@@ -21,7 +23,11 @@ use crate::{limits, names};
 /// One of the refusals of the original's set, or the step that failed; then nothing is saved.
 pub fn set(container: &mut Container<'_>, change: &Change, report: &mut dyn Report) -> Result<()> {
     let running = container.is_running()?;
-    if let Err(error) = apply(container, change, running, report) {
+    let mut change = change.clone();
+    let applied = take_sample(container, &mut change)
+        .and_then(|()| apply(container, &change, running, report));
+    let change = &change;
+    if let Err(error) = applied {
         if let Some(line) = error.line() {
             report.error(&line);
         }
@@ -33,8 +39,28 @@ pub fn set(container: &mut Container<'_>, change: &Change, report: &mut dyn Repo
     if change.save {
         return save(container, change, report);
     }
+    if change.reset_ub {
+        return Ok(());
+    }
     let lost = if running { " and will be lost after CT restart" } else { "" };
     report.info(&format!("WARNING: Settings were not saved to config{lost} (use --save flag)"));
+    Ok(())
+}
+
+/// `--applyconfig`: a sample's values, before those of the command line.
+fn take_sample(container: &Container<'_>, change: &mut Change) -> Result<()> {
+    let Some(name) = change.applyconfig.clone() else { return Ok(()) };
+    let node = container.node;
+    let path = node.sample_path(&name);
+    let shown = node.shown(&path);
+    let bytes = std::fs::read(&path).map_err(|_| {
+        let text = format!("Sample config file not found: {}", shown.display());
+        Error::Refused(Exit::ApplyConfigFailed, text)
+    })?;
+    let context = node.text_context(container.id);
+    let file = ConfFile::parse(&bytes);
+    let (sample, _) = Config::read(&file, &shown, Scope::Container, &context);
+    change.apply_sample(&name, &sample);
     Ok(())
 }
 
@@ -47,6 +73,10 @@ fn apply(
     change
         .check(&container.config)
         .map_err(|error| Error::Refused(error.exit(), error.to_string()))?;
+    refuse_unsupported(change)?;
+    if change.reset_ub && !running {
+        return Err(Error::NotRunning);
+    }
     if running {
         refuse_moving(change)?;
     }
@@ -70,6 +100,23 @@ fn apply(
     }
 }
 
+/// What would be said to be done and is not: refused instead.
+fn refuse_unsupported(change: &Change) -> Result<()> {
+    let refused = |exit, option: &str| {
+        Err(Error::Refused(exit, format!("Option {option} is not supported by this version")))
+    };
+    if !change.userpasswd.is_empty() {
+        return refused(Exit::ChangePasswordFailed, "--userpasswd");
+    }
+    if change.offline_resize {
+        return refused(Exit::InvalidSyntax, "--offline-resize");
+    }
+    if change.setmode.is_some() {
+        return refused(Exit::InvalidSyntax, "--setmode");
+    }
+    Ok(())
+}
+
 fn refuse_moving(change: &Change) -> Result<()> {
     for (given, key) in
         [(change.has(ParamId::VePrivate), "VE_PRIVATE"), (change.has(ParamId::VeRoot), "VE_ROOT")]
@@ -91,7 +138,10 @@ fn apply_live(container: &Container<'_>, change: &Change, report: &mut dyn Repor
     let group = place.open().at(Exit::SetUbcFailed, "Cannot open the cgroup", &place.path())?;
     let writes: Vec<_> = limits::writes(&after)
         .into_iter()
-        .filter(|write| change.given().iter().any(|id| limits::is_for(write, *id)))
+        .filter(|write| {
+            change.reset_ub && limits::is_beancounter(write)
+                || change.given().iter().any(|id| limits::is_for(write, *id))
+        })
         .collect();
     let missing = limits::apply(&group, &writes).map_err(|(write, error)| Error::System {
         exit: Exit::SetUbcFailed,
@@ -133,21 +183,27 @@ fn set_host_name(container: &Container<'_>, hostname: &str) -> Result<()> {
     }
 }
 
-/// Says which of the given parameters wait for the next start.
+/// Says which of the given parameters wait for the next start, and which nothing is made of yet.
 fn tell_later(change: &Change, writes: &[limits::Write], report: &mut dyn Report) {
-    let mut later = Vec::new();
+    let (mut later, mut never) = (Vec::new(), Vec::new());
     for param in PARAMS.iter().filter(|param| change.given().contains(&param.id)) {
         let now = param.id == ParamId::Hostname
             || writes.iter().any(|write| limits::is_for(write, param.id));
-        if param.applies != Applies::Never
-            && !now
-            && let Some(option) = param.options.first()
-        {
+        let Some(option) = param.options.first().filter(|_| !now) else { continue };
+        if enforced::is_saved_only(param.id) {
+            never.push(format!("--{option}"));
+        } else if param.applies != Applies::Never {
             later.push(format!("--{option}"));
         }
     }
     if !later.is_empty() {
         report.error(&format!("Warning: takes effect at the next start: {}", later.join(" ")));
+    }
+    if !never.is_empty() {
+        report.error(&format!(
+            "Warning: not enforced by this version, only saved: {}",
+            never.join(" ")
+        ));
     }
 }
 
