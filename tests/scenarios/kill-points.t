@@ -3,10 +3,11 @@
 # needs: vz userns template:busybox command:strace
 # timeout: 1500
 
-One shot at each of the places, some tens of them spread over the whole course of each command,
-then what an admin would type next. `die COMMAND...` kills the command, or one of its children, at
+One shot at each of some places spread over the whole course of each command (fewer on an emulated
+machine), then what an admin would type next. `die COMMAND...` kills the command, or one of its children, at
 its Nth system call.
 
+  $ shots=30; grep -q TCG /proc/cpuinfo && shots=6
   $ state() { vzctl status $CTID | cut -d' ' -f3-; }
   $ die() { bash -c 'n=$1; shift; strace -qq -o /dev/null -e inject=all:signal=KILL:when=$n "$@"; :' die "$@" >/dev/null 2>&1; }
   $ settle() { for i in $(seq 100); do pgrep -f "vzevent $CTID" >/dev/null || break; sleep 0.1; done; }
@@ -15,7 +16,7 @@ its Nth system call.
 create: the next create of the same number works.
 
   $ total=$(strace -qq -o trace vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null 2>&1; wc -l < trace); vzctl destroy $CTID >/dev/null
-  $ for n in $(seq 5 $((total / 25 + 1)) $total); do
+  $ for n in $(seq 5 $((total / shots + 1)) $total); do
   >   die $n vzctl create $CTID --ostemplate busybox-x86_64 --hostname h
   >   vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null 2>&1 || { test $? = 44 || echo "at $n: create"; }
   >   vzctl start $CTID >/dev/null 2>&1 || echo "at $n: start $?"
@@ -27,7 +28,7 @@ start: it can be started again, or is running.
 
   $ vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null
   $ total=$(strace -qq -o trace vzctl start $CTID >/dev/null 2>&1; wc -l < trace); vzctl stop $CTID --fast >/dev/null
-  $ for n in $(seq 5 $((total / 40 + 1)) $total); do
+  $ for n in $(seq 5 $((total / shots + 1)) $total); do
   >   die $n vzctl start $CTID; settle
   >   vzctl start $CTID >/dev/null 2>&1; code=$?; test $code = 0 -o $code = 32 || echo "at $n: start again $code"
   >   test "$(vzctl exec $CTID echo alive 2>&1)" = alive || echo "at $n: not alive"
@@ -39,7 +40,7 @@ stop: a second stop finishes it.
 
   $ vzctl start $CTID >/dev/null 2>&1
   $ total=$(strace -qq -o trace vzctl stop $CTID --fast >/dev/null 2>&1; wc -l < trace)
-  $ for n in $(seq 5 $((total / 30 + 1)) $total); do
+  $ for n in $(seq 5 $((total / shots + 1)) $total); do
   >   vzctl start $CTID >/dev/null 2>&1 || echo "at $n: start $?"
   >   die $n vzctl stop $CTID --fast; settle
   >   vzctl stop $CTID --fast >/dev/null 2>&1 || echo "at $n: stop $?"
@@ -51,7 +52,7 @@ set: the configuration is the old one or the new one, whole.
 
   $ vzctl set $CTID --description old --save >/dev/null; cp /etc/vz/conf/$CTID.conf old.conf
   $ total=$(strace -qq -o trace vzctl set $CTID --description new --save >/dev/null 2>&1; wc -l < trace); cp /etc/vz/conf/$CTID.conf new.conf
-  $ for n in $(seq 5 $((total / 40 + 1)) $total); do
+  $ for n in $(seq 5 $((total / shots + 1)) $total); do
   >   cp old.conf /etc/vz/conf/$CTID.conf; die $n vzctl set $CTID --description new --save
   >   cmp -s old.conf /etc/vz/conf/$CTID.conf || cmp -s new.conf /etc/vz/conf/$CTID.conf || echo "at $n: torn"
   > done; vzctl set $CTID --onboot no --save >/dev/null
@@ -62,7 +63,7 @@ set: the configuration is the old one or the new one, whole.
 destroy: a second destroy finishes it.
 
   $ total=$(strace -qq -o trace vzctl destroy $CTID >/dev/null 2>&1; wc -l < trace)
-  $ for n in $(seq 5 $((total / 25 + 1)) $total); do
+  $ for n in $(seq 5 $((total / shots + 1)) $total); do
   >   vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null 2>&1 || echo "at $n: create $?"
   >   die $n vzctl destroy $CTID
   >   vzctl destroy $CTID >/dev/null 2>&1; code=$?; test $code = 0 -o $code = 14 || echo "at $n: destroy $code"
