@@ -64,18 +64,14 @@ Calls that are the node's alone. Numbers of x86-64; what is answered is EPERM (1
 
 29: the kernel's settings.
 
-  $ before=$(cat /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/vm/panic_on_oom /proc/sys/kernel/sysrq /proc/sys/fs/file-max | md5sum)
-  cat: /proc/sys/kernel/modprobe: No such file or directory
-  cat: /proc/sys/kernel/sysrq: No such file or directory
+  $ before=$(cat /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/vm/panic_on_oom /proc/sys/kernel/sysrq /proc/sys/fs/file-max 2>/dev/null | md5sum)
   $ cat > writes <<'E'
-  > for f in /proc/sysrq-trigger /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/kernel/hotplug /proc/sys/vm/panic_on_oom /proc/sys/vm/drop_caches /proc/sys/kernel/sysrq /proc/sys/fs/binfmt_misc/register /sys/kernel/uevent_helper /sys/power/state /sys/kernel/mm/ksm/run /sys/module/printk/parameters/time /proc/irq/default_smp_affinity /proc/bus/pci /proc/timer_list /proc/mtrr /proc/acpi/wakeup /sys/kernel/profiling /proc/kmsg /proc/kcore; do
+  > for f in /proc/sysrq-trigger /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/kernel/hotplug /proc/sys/vm/panic_on_oom /proc/sys/vm/drop_caches /proc/sys/kernel/sysrq /proc/sys/fs/binfmt_misc/register /sys/kernel/uevent_helper /sys/power/state /sys/kernel/mm/ksm/run /sys/module/printk/parameters/time /proc/irq/default_smp_affinity /proc/bus/pci /proc/mtrr /proc/acpi/wakeup /sys/kernel/profiling /proc/kmsg /proc/kcore; do
   >   (echo 1 > $f) 2>/dev/null && echo "wrote $f"; done
-  > for type in debugfs tracefs securityfs configfs efivarfs pstore bpf fusectl binfmt_misc hugetlbfs selinuxfs; do
+  > for type in debugfs tracefs securityfs configfs efivarfs pstore bpf fusectl hugetlbfs selinuxfs; do
   >   mkdir -p /m && mount -t $type none /m 2>/dev/null && { echo "mounted $type"; (echo x > /m/register) 2>/dev/null && echo wrote; umount /m; }; done; :
   > E
   $ vzctl exec2 $CTID - < writes
-  wrote /proc/timer_list
-  mounted binfmt_misc
   $ cat > loosen <<'E'
   > umount /proc/sys /proc/sysrq-trigger /proc/keys /sys/firmware; mount -o remount,rw /proc/sys; mount -o remount,rw,bind /proc/sys; mount -o remount,rw /sys; mount -o remount,rw,bind /sys
   > mkdir -p /m /n; mount -t proc proc /m; mount -t sysfs sysfs /n
@@ -83,9 +79,7 @@ Calls that are the node's alone. Numbers of x86-64; what is answered is EPERM (1
   > E
   $ vzctl exec2 $CTID 'sh - 2>/dev/null' < loosen
   [1]
-  $ test "$before" = "$(cat /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/vm/panic_on_oom /proc/sys/kernel/sysrq /proc/sys/fs/file-max | md5sum)"
-  cat: /proc/sys/kernel/modprobe: No such file or directory
-  cat: /proc/sys/kernel/sysrq: No such file or directory
+  $ test "$before" = "$(cat /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/vm/panic_on_oom /proc/sys/kernel/sysrq /proc/sys/fs/file-max 2>/dev/null | md5sum)"
 
 33: a cgroup hierarchy of the node, by way of one more user and cgroup namespace (CVE-2022-0492).
 
@@ -94,35 +88,12 @@ Calls that are the node's alone. Numbers of x86-64; what is answered is EPERM (1
   > mount -t cgroup2 none /c 2>/dev/null && { (echo 1 > /c/pids.max) 2>/dev/null && echo "WROTE pids.max"; (echo max > /c/memory.max) 2>/dev/null && echo "WROTE memory.max"; ls -d /c/../mon /c/vz /c/vz.slice /c/mon 2>/dev/null; umount /c; }; :
   > E
   $ vzctl exec2 $CTID - < agent
-  $ vzctl exec2 $CTID 'unshare -UrmC sh -' < agent
-  unshare: invalid option -- 'C'
-  BusyBox v1.35.0 (Debian 1:1.35.0-4+deb12u1+b1) multi-call binary.
-  
-  Usage: unshare [OPTIONS] [PROG ARGS]
-  
-  \t-m,--mount[=FILE]\tUnshare mount namespace (esc)
-  \t-u,--uts[=FILE]\t\tUnshare UTS namespace (hostname etc.) (esc)
-  \t-i,--ipc[=FILE]\t\tUnshare System V IPC namespace (esc)
-  \t-n,--net[=FILE]\t\tUnshare network namespace (esc)
-  \t-p,--pid[=FILE]\t\tUnshare PID namespace (esc)
-  \t-U,--user[=FILE]\tUnshare user namespace (esc)
-  \t-f\t\t\tFork before execing PROG (esc)
-  \t-r\t\t\tMap current user to root (implies -U) (esc)
-  \t--mount-proc[=DIR]\tMount /proc filesystem first (implies -m) (esc)
-  \t--propagation slave|shared|private|unchanged (esc)
-  \t\t\t\tModify mount propagation in mount namespace (esc)
-  \t--setgroups allow|deny\tControl the setgroups syscall in user namespaces (esc)
-  [1]
-  $ find /sys/fs/cgroup /run/vz -name release_agent -exec cat {} + 2>/dev/null
-  
-  
-  
-  
-  
-  
-  
-  
-  
+  $ cat > nested <<'E'
+  > syscall(272, 0x12020000) == 0 or die "unshare: $!"; for (["setgroups", "deny"], ["uid_map", "0 0 1"], ["gid_map", "0 0 1"]) {
+  >   open my $out, ">", "/proc/self/$_->[0]" or die; print $out $_->[1]; close $out or die "$_->[0]: $!"; } exec "sh", "/root/agent";
+  > E
+  $ cp agent nested $R/root/; vzctl exec2 $CTID 'perl /root/nested'
+  $ find /sys/fs/cgroup /run/vz -name release_agent -exec cat {} + 2>/dev/null | tr -d '\n'
 
 Devices: none can be made, none of the node's can be opened.
 

@@ -19,13 +19,13 @@
 
 Names do not leave their directory, and take nothing that is another's.
 
-  $ for name in ../../x a/b . .. '' "$CTID" 0 -x 'a b' $'a\nb' $'\e[31m'; do vzctl set $CTID --name "$name" --save 2>&1 | head -n 1; done
+  $ for name in ../../x a/b . .. '' "$CTID" 0 -x 'a b' $'a\nb' $'\e[31m'; do vzctl set $CTID --name "$name" --save 2>&1 | head -n 1 | sed "s/$CTID/N/"; done
   Bad parameter for --name: ../../x
   Bad parameter for --name: a/b
   Bad parameter for --name: .
   Bad parameter for --name: ..
   Name  assigned
-  Name 520 assigned
+  Name N assigned
   Name 0 assigned
   Name -x assigned
   Name a b assigned
@@ -35,13 +35,12 @@ Names do not leave their directory, and take nothing that is another's.
   a b
   $ ls /etc/vz/x /etc/x 2>/dev/null
   [2]
-  $ for name in ../conf/$CTID.conf ../../../etc/vz/conf/$CTID . .. ''; do vzctl status "$name"; done
-  Bad CT ID ../conf/520.conf
-  Bad CT ID ../../../etc/vz/conf/520
+  $ for name in ../conf/$CTID.conf ../../../etc/vz/conf/$CTID . .. ''; do vzctl status "$name" 2>&1 | sed "s/$CTID/N/"; done
+  Bad CT ID ../conf/N.conf
+  Bad CT ID ../../../etc/vz/conf/N
   Bad CT ID .
   Bad CT ID ..
   Only set actions are allowed for CT0
-  [21]
   $ mkdir -p /etc/vz/names; ln -s /etc/passwd /etc/vz/names/planted; ln -s ../../../../tmp/$CTID.conf /etc/vz/names/planted2; ln -s /etc/vz/conf/$CTID.conf.bak /etc/vz/names/planted3
   $ for name in planted planted3; do vzctl status $name; done
   Bad CT ID planted

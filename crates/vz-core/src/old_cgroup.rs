@@ -13,6 +13,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use vz_conf::ctid::Ctid;
 use vz_sys::beneath;
+use vz_sys::cgroup::Cgroup;
 use vz_sys::mount::{self, Attributes, Change, Place, Setting};
 
 use crate::node::Node;
@@ -56,20 +57,12 @@ pub fn make(node: &Node, id: Ctid, uid: u32, gid: u32) -> io::Result<OwnedFd> {
 /// # Errors
 /// Those of `rmdir(2)`.
 pub fn remove(node: &Node, id: Ctid) -> io::Result<()> {
-    fn remove_group(path: &std::path::Path) -> io::Result<()> {
-        for entry in std::fs::read_dir(path)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                remove_group(&entry.path())?;
-            }
-        }
-        std::fs::remove_dir(path)
-    }
     let top = mount_point(node);
-    match remove_group(&top.join(directory_name(id))) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
+    if !top.join(directory_name(id)).exists() {
+        return Ok(());
     }
+    // However deep the guest has nested groups there.
+    Cgroup::open(&top)?.remove_child(directory_name(id).as_ref())?;
     let _alone = lock(node)?;
     let is_ours = |entry: io::Result<std::fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().starts_with(b"vz-"))

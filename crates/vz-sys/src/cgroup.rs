@@ -244,9 +244,39 @@ impl Cgroup {
             Err(nix::errno::Errno::EBUSY | nix::errno::Errno::ENOTEMPTY) => {}
             Err(error) => return Err(error.into()),
         }
-        let child = self.child(name)?;
-        for below in child.children()? {
-            child.remove_child(&below)?;
+        self.remove_nested(name)
+    }
+
+    /// Climbs down and up with one descriptor at a time: a container can nest groups deeper than a
+    /// process may have files open, or has stack for. In a cgroup hierarchy nothing can be moved
+    /// meanwhile, so `..` is where it came from.
+    fn remove_nested(&self, name: &OsStr) -> io::Result<()> {
+        let mut group = self.child(name)?;
+        // For each group above the one at hand, what is left to remove in it; the last is at work.
+        let mut left = vec![group.children()?];
+        while let Some(names) = left.last_mut() {
+            if let Some(below) = names.last() {
+                match unlinkat(&group.directory, below.as_os_str(), UnlinkatFlags::RemoveDir) {
+                    Ok(()) | Err(nix::errno::Errno::ENOENT) => {
+                        names.pop();
+                    }
+                    Err(nix::errno::Errno::EBUSY | nix::errno::Errno::ENOTEMPTY) => {
+                        group = group.child(below)?;
+                        let inner = group.children()?;
+                        if inner.is_empty() {
+                            // Nothing below it, and yet busy: processes live in it.
+                            return Err(nix::errno::Errno::EBUSY.into());
+                        }
+                        left.push(inner);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            } else {
+                left.pop();
+                if !left.is_empty() {
+                    group = Cgroup { directory: crate::beneath::open_parent(group.as_fd())? };
+                }
+            }
         }
         unlinkat(&self.directory, name, UnlinkatFlags::RemoveDir).map_err(Into::into)
     }
@@ -351,6 +381,29 @@ mod tests {
         assert!(group.child(OsStr::new("trap")).is_err());
         std::os::unix::fs::symlink("/etc/hostname", directory.path().join("file")).unwrap();
         assert!(group.read("file").is_err());
+    }
+
+    #[test]
+    fn groups_nested_deeper_than_files_may_be_open_are_removed() {
+        let (directory, group) = fixture();
+        let mut innermost = group.make_child("deep".as_ref()).unwrap();
+        innermost.make_child("beside".as_ref()).unwrap();
+        for _ in 0..3000 {
+            innermost = innermost.make_child("g".as_ref()).unwrap();
+        }
+        innermost.make_child("one".as_ref()).unwrap();
+        innermost.make_child("two".as_ref()).unwrap();
+        drop(innermost);
+        let child = crate::clone::spawn(&Default::default(), || {
+            let few = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
+            // SAFETY: the limit lives across the call.
+            let limited = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const few) } == 0;
+            i32::from(!limited || group.remove_child("deep".as_ref()).is_err())
+        })
+        .unwrap();
+        let ended = crate::pidfd::reap(child.pidfd.as_fd()).unwrap();
+        assert_eq!(ended, crate::pidfd::Ended::Code(0));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub fn enter(
         channel::pair().context(Exit::ResourceError, || "Cannot make a line".into())?;
     let signals =
         relay::block_signals().context(Exit::SystemError, || "Cannot wait for signals".into())?;
-    let process = entrance.spawn(|| become_shell(&command, &other))?;
+    let process = entrance.spawn(&[other.as_fd()], || become_shell(&command, &other))?;
     drop(other);
     let Some(master) = receive_master(&line) else {
         let _ = reap(&process);

@@ -160,18 +160,19 @@ impl<'a> Entrance<'a> {
     }
 
     /// Makes a process in the container that runs `body`, whose value is its exit code. What
-    /// `body` does is done with the container's rights, in its namespaces and cgroup.
+    /// `body` does is done with the container's rights, in its namespaces and cgroup; of the
+    /// descriptors it has the standard streams and `kept`.
     ///
     /// # Errors
     /// When no process can be made.
-    pub fn spawn(&self, body: impl FnOnce() -> i32) -> Result<Process> {
+    pub fn spawn(&self, kept: &[BorrowedFd<'_>], body: impl FnOnce() -> i32) -> Result<Process> {
         let failed = |action: &'static str| move || action.to_owned();
         clone::make_undumpable().context(Exit::SystemError, failed("Cannot hide this process"))?;
         let ours = File::open("/proc/self/ns/pid")
             .context(Exit::SystemError, failed("Cannot open /proc/self/ns/pid"))?;
         namespace::join(self.init, Namespaces::PID)
             .context(Exit::EnterFailed, failed("Cannot enter the container's pid namespace"))?;
-        let spawned = self.spawn_in_group(body);
+        let spawned = self.spawn_in_group(kept, body);
         // Later children of this process (scripts of the node) belong to the node again.
         namespace::join(ours.as_fd(), Namespaces::PID)
             .context(Exit::SystemError, failed("Cannot return to the node's pid namespace"))?;
@@ -181,7 +182,11 @@ impl<'a> Entrance<'a> {
     /// In the cgroup of the container's init, a leaf, where processes can be. init may be leaving
     /// it for another at this moment (systemd does, at boot), which makes it a leaf no more: then
     /// it is looked up again.
-    fn spawn_in_group(&self, body: impl FnOnce() -> i32) -> io::Result<Process> {
+    fn spawn_in_group(
+        &self,
+        kept: &[BorrowedFd<'_>],
+        body: impl FnOnce() -> i32,
+    ) -> io::Result<Process> {
         let mut body = Some(body);
         let mut tries = 0;
         loop {
@@ -190,7 +195,7 @@ impl<'a> Entrance<'a> {
             )?;
             let request =
                 Request { namespaces: Namespaces::default(), cgroup: Some(group.as_fd()) };
-            let spawned = clone::spawn(&request, || match (self.enter(), body.take()) {
+            let spawned = clone::spawn(&request, || match (self.enter(kept), body.take()) {
                 (Ok(()), Some(body)) => body(),
                 _ => NOT_ENTERED,
             });
@@ -202,7 +207,10 @@ impl<'a> Entrance<'a> {
         }
     }
 
-    fn enter(&self) -> io::Result<()> {
+    fn enter(&self, kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+        // Before it can be looked at from inside: a process that is ending, its memory gone, can
+        // be, whatever it was before, and what it has open is not closed until after that.
+        clone::close_in_child_all_but(&[&[self.init], kept].concat());
         let _ = rlimit::copy_from(Pid::from_raw(1));
         namespace::join(self.init, self.namespaces)?;
         namespace::become_root()?;
@@ -234,6 +242,10 @@ pub struct Streams {
 }
 
 impl Streams {
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        [&self.input, &self.output, &self.error].into_iter().flatten().map(AsFd::as_fd).collect()
+    }
+
     fn apply(&self) -> io::Result<()> {
         for (stream, descriptor) in [&self.input, &self.output, &self.error].iter().enumerate() {
             if let Some(descriptor) = descriptor {
@@ -249,7 +261,7 @@ impl Streams {
 /// # Errors
 /// When the container cannot be entered.
 pub fn spawn(entrance: &Entrance<'_>, command: &Command, streams: &Streams) -> Result<Process> {
-    entrance.spawn(|| {
+    entrance.spawn(&streams.descriptors(), || {
         let _ = nix::unistd::setsid();
         match streams.apply() {
             Ok(()) => command.execute(),

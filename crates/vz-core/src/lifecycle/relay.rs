@@ -15,6 +15,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 64 * 1024;
+/// What is still passed on once the command has ended, in bytes: more than two pipes hold
+/// (fs.pipe-max-size). Else a process that it has left could keep us here for good.
+const MOST_AFTER_END: usize = 2 << 20;
 /// What a terminal in its usual mode takes for the end of the input: Ctrl-D.
 const END_OF_TRANSMISSION: u8 = 4;
 
@@ -83,6 +86,7 @@ pub fn carry(
         set_nonblocking(input.sink())?;
     }
     let mut ended = false;
+    let mut left_after_end = MOST_AFTER_END;
     while !(ended && outputs.is_empty()) {
         let events = wait(&input, input_open, &pending, &outputs, command, signals, ended)?;
         if events.signal {
@@ -98,9 +102,13 @@ pub fn carry(
         if let Some(stream) = &mut input {
             write_pending(stream, &mut pending, input_open);
         }
-        pass_outputs(&mut outputs, &events.outputs)?;
-        if ended && events.quiet() {
-            // The command has ended and left a process that holds its streams: not waited for.
+        let passed = pass_outputs(&mut outputs, &events.outputs)?;
+        if ended {
+            left_after_end = left_after_end.saturating_sub(passed);
+        }
+        if ended && (events.quiet() || left_after_end == 0) {
+            // The command has ended and left a process that holds its streams: not waited for,
+            // nor is all that it may go on to write.
             break;
         }
         ended |= events.ended;
@@ -203,8 +211,10 @@ fn write_pending(input: &mut Input<'_>, pending: &mut Vec<u8>, input_open: bool)
     }
 }
 
-fn pass_outputs(outputs: &mut Vec<Output<'_>>, ready: &[bool]) -> io::Result<()> {
+/// Says how many bytes were there.
+fn pass_outputs(outputs: &mut Vec<Output<'_>>, ready: &[bool]) -> io::Result<usize> {
     let mut index = 0;
+    let mut passed = 0;
     let mut failure = None;
     outputs.retain(|output| {
         let is_ready = ready.get(index).copied().unwrap_or(false);
@@ -216,7 +226,10 @@ fn pass_outputs(outputs: &mut Vec<Output<'_>>, ready: &[bool]) -> io::Result<()>
         match nix::unistd::read(output.from, &mut buffer) {
             // EIO is how the end of a terminal's last user looks from its other end.
             Ok(0) | Err(Errno::EIO) => false,
-            Ok(length) => write_all(output.to, &buffer[..length]).is_ok(),
+            Ok(length) => {
+                passed += length;
+                write_all(output.to, &buffer[..length]).is_ok()
+            }
             Err(Errno::EINTR | Errno::EAGAIN) => true,
             Err(error) => {
                 failure = Some(error);
@@ -224,7 +237,7 @@ fn pass_outputs(outputs: &mut Vec<Output<'_>>, ready: &[bool]) -> io::Result<()>
             }
         }
     });
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    failure.map_or(Ok(passed), |error| Err(error.into()))
 }
 
 fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
