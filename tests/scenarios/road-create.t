@@ -42,17 +42,14 @@ What the classic backup of a private area holds comes back: links, holes, device
 
 Places of one's own, written down as they were given.
 
-  $ vzctl create $CTID --ostemplate busybox-x86_64 --private "$TESTTMP/p/\$VEID" --root "$TESTTMP/r/\$VEID" --name "my-$CTID" | head -n 1 | sed "s/$CTID/N/"
+  $ vzctl create $CTID --ostemplate busybox-x86_64 --private '/var/lib/vz/p/$VEID' --root '/var/lib/vz/r/$VEID' --name "my-$CTID" 2>&1 | head -n 1 | sed "s/$CTID/N/"
   Name my-N assigned
-  $ ls -d p/$CTID | sed "s/$CTID/N/"; grep -c 'VE_PRIVATE=.*/p/$VEID"' /etc/vz/conf/$CTID.conf
-  p/N
+  $ ls -d /var/lib/vz/p/$CTID | sed "s/$CTID/N/"; grep -c 'VE_PRIVATE="/var/lib/vz/p/$VEID"' /etc/vz/conf/$CTID.conf
+  /var/lib/vz/p/N
   1
   $ vzctl start my-$CTID >/dev/null 2>&1; vzctl exec my-$CTID echo there; vzctl stop my-$CTID --fast >/dev/null; vzctl destroy my-$CTID >/dev/null
   there
-  $ ls p r /etc/vz/names/my-$CTID 2>/dev/null
-  p:
-  
-  r:
+  $ rmdir /var/lib/vz/p /var/lib/vz/r; ls /etc/vz/names/my-$CTID 2>/dev/null
   [2]
 
 A disk that is full: the code, one line, nothing left. And an archive that tries to leave.
