@@ -30,6 +30,9 @@ const SLICE: &str = "vz.slice";
 /// Controllers wanted for containers; a node may lack some.
 const CONTROLLERS: [&str; 8] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma", "misc"];
 
+/// How often a scope is asked for whose predecessor systemd still holds.
+const SCOPE_TRIES: u32 = 20;
+
 /// How long systemd may take to make a scope, and a killed tree to be gone.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -194,9 +197,23 @@ fn make_scope(id: Ctid, first: Pid) -> io::Result<()> {
         processes: &[first.as_raw() as u32],
         properties: systemd::DELEGATED,
     };
-    systemd::Manager::connect(Path::new("/run"), PATIENCE)
-        .and_then(|mut manager| manager.start_scope(&scope, PATIENCE))
-        .map_err(io::Error::other)
+    let mut manager =
+        systemd::Manager::connect(Path::new("/run"), PATIENCE).map_err(io::Error::other)?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match manager.start_scope(&scope, PATIENCE) {
+            Ok(()) => return Ok(()),
+            // The scope of the run before: empty, but systemd has not let go of it yet.
+            Err(error) if error.is_unit_exists() && tries < SCOPE_TRIES => {
+                match manager.stop_unit(&name, PATIENCE) {
+                    Err(error) if !error.is_no_such_unit() => return Err(io::Error::other(error)),
+                    _ => {}
+                }
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -152,7 +152,6 @@ fn attach_devices(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
 
 fn mount_table(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
     let mut kept = Vec::new();
-    let mut empty = None;
     for entry in TABLE {
         match (entry.action, &inside.old_cgroup) {
             (Action::FileSystem(..), Some(systemd)) if entry.target == "sys/fs/cgroup" => {
@@ -161,7 +160,7 @@ fn mount_table(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
             (Action::FileSystem(fstype, settings, attributes), _) => {
                 mount_file_system(root, entry, fstype, settings, attributes)?;
             }
-            (Action::Mask, _) => mask(inside, root, entry, &mut empty)?,
+            (Action::Mask, _) => mask(inside, root, entry)?,
             (Action::ReadOnly, _) => make_read_only(root, entry)?,
             (Action::Keep, _) => {
                 if let Some(target) = find_target(root, entry.target)? {
@@ -217,35 +216,20 @@ fn mount_old_cgroup(root: BorrowedFd<'_>, systemd: BorrowedFd<'_>) -> Step<()> {
     )
 }
 
-/// Covers a directory with an empty one, a file with our null device.
-fn mask(
-    inside: &Inside,
-    root: BorrowedFd<'_>,
-    entry: &Entry,
-    empty: &mut Option<OwnedFd>,
-) -> Step<()> {
+/// Covers a directory with an empty one, a file with our null device. One new file system for each
+/// directory: before Linux 6.15 a mount that is attached nowhere cannot be cloned.
+fn mask(inside: &Inside, root: BorrowedFd<'_>, entry: &Entry) -> Step<()> {
     let Some(target) = find_target(root, entry.target)? else { return Ok(()) };
-    let action = || format!("Cannot mask /{}", entry.target);
     let cover = if is_directory(target.as_fd()) {
-        let empty = match empty {
-            Some(tree) => tree,
-            None => empty.insert(step(make_empty_directory(), action())?),
-        };
-        mount::clone_tree(Place::Descriptor(empty.as_fd()), false)
+        make_empty_directory()
     } else {
-        let null = step(
-            beneath::open_beneath(
-                inside.devices.as_fd(),
-                "null".as_ref(),
-                OFlag::O_PATH,
-                Mode::empty(),
-            ),
-            action(),
-        )?;
-        mount::clone_tree(Place::Descriptor(null.as_fd()), false)
+        beneath::open_beneath(inside.devices.as_fd(), "null".as_ref(), OFlag::O_PATH, Mode::empty())
+            .map_err(io::Error::from)
+            .and_then(|null| mount::clone_tree(Place::Descriptor(null.as_fd()), false))
     };
-    let cover = step(cover, action())?;
-    step(mount::attach(cover.as_fd(), Place::Descriptor(target.as_fd())), action())
+    let covered =
+        cover.and_then(|cover| mount::attach(cover.as_fd(), Place::Descriptor(target.as_fd())));
+    step(covered, format!("Cannot mask /{}", entry.target))
 }
 
 fn make_empty_directory() -> io::Result<OwnedFd> {
