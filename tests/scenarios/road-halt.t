@@ -9,14 +9,14 @@
 
 A halt takes the container down as a stop would.
 
-  $ vzctl exec $CTID halt
+  $ vzctl exec $CTID halt >/dev/null 2>&1 || :
   $ until_status 'unmounted down'; ls /run/vz/$CTID.toml 2>/dev/null
   [2]
 
 A reboot starts it again, with another init.
 
   $ vzctl start $CTID >/dev/null 2>&1; before=$(init)
-  $ vzctl stop $CTID >/dev/null; vzctl start $CTID >/dev/null 2>&1; before=$(init); sleep 0.3; vzctl exec $CTID reboot
+  $ vzctl stop $CTID >/dev/null; vzctl start $CTID >/dev/null 2>&1; before=$(init); sleep 0.3; vzctl exec $CTID reboot >/dev/null 2>&1 || :
   $ for i in $(seq 200); do now=$(init 2>/dev/null); test -n "$now" && test "$now" != "$before" && break; sleep 0.1; done
   $ until_status 'mounted running'; vzctl exec $CTID echo again
   again

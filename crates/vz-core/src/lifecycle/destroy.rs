@@ -161,13 +161,17 @@ fn remove_now(area: &Path) -> Result<()> {
 
 /// A child of init's removes whatever waits there; one at a time does so on a file system.
 fn remove_in_background(waiting: &Path) -> io::Result<()> {
-    let directory = File::open(waiting)?;
     let first = clone::spawn(&Request::default(), || {
         let second = clone::spawn(&Request::default(), || {
             let _ = nix::unistd::setsid();
             let _ = clone::detach_streams();
             let _ = nix::unistd::chdir("/");
-            remove_waiting(&directory);
+            // The container's lock above all: it must end with the command that holds it.
+            let _ = clone::close_all();
+            match File::open(waiting) {
+                Ok(directory) => remove_waiting(&directory),
+                Err(_) => return 1,
+            }
             0
         });
         i32::from(second.is_err())
