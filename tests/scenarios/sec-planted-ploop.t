@@ -1,6 +1,6 @@
 # Security: a container cannot make another layout of its private area (CVE-2015-6927)
 # where: both
-# needs: vz userns template:busybox
+# needs: vz userns template:busybox quota
 # timeout: 120
 
   $ A=$CTID; B=$((CTID + 1)); export P=/var/lib/vz/private

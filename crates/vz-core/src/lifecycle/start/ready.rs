@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, SFlag};
 use vz_sys::beneath;
 use vz_sys::clone::{self, Request};
-use vz_sys::mount::{self, Place};
+use vz_sys::mount;
 use vz_sys::namespace::{self, Namespaces};
 
 use crate::guest::{Guest, Init};
@@ -24,6 +24,9 @@ use crate::guest::{Guest, Init};
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The directory of the container's `/dev` where our ends lie.
 const DIRECTORY: &str = "vz";
+
+/// The inittab to be shown, below the container's `/dev`.
+const INITTAB: &str = "vz/inittab";
 
 /// Our end of what the guest will tell.
 #[derive(Debug)]
@@ -49,7 +52,8 @@ pub enum Outcome {
     Error,
 }
 
-/// Makes our end in the container's `/dev`, and the inittab that a guest of that kind is shown.
+/// Makes our end in the container's `/dev`, and the inittab that a guest of that kind is shown:
+/// returned is where it is there.
 ///
 /// # Errors
 /// Those of making sockets, FIFOs, files and mounts.
@@ -58,7 +62,7 @@ pub fn prepare(
     devices: BorrowedFd<'_>,
     uid: u32,
     gid: u32,
-) -> io::Result<(Option<Readiness>, Option<OwnedFd>)> {
+) -> io::Result<(Option<Readiness>, Option<&'static str>)> {
     let directory = beneath::open_directory(devices, DIRECTORY.as_ref())?;
     match &guest.init {
         Init::Systemd { .. } => {
@@ -75,19 +79,14 @@ pub fn prepare(
             let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
             let fifo =
                 beneath::open_beneath(directory.as_fd(), "booted".as_ref(), flags, Mode::empty())?;
-            let inittab = write_inittab(directory.as_fd(), text, uid, gid)?;
-            Ok((Some(Readiness::Fifo(fifo)), Some(inittab)))
+            write_inittab(directory.as_fd(), text, uid, gid)?;
+            Ok((Some(Readiness::Fifo(fifo)), Some(INITTAB)))
         }
         Init::Other => Ok((None, None)),
     }
 }
 
-fn write_inittab(
-    directory: BorrowedFd<'_>,
-    text: &[u8],
-    uid: u32,
-    gid: u32,
-) -> io::Result<OwnedFd> {
+fn write_inittab(directory: BorrowedFd<'_>, text: &[u8], uid: u32, gid: u32) -> io::Result<()> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let mode = Mode::from_bits_truncate(0o644);
     let mut file = File::from(beneath::open_beneath(directory, "inittab".as_ref(), flags, mode)?);
@@ -96,9 +95,7 @@ fn write_inittab(
         file.write_all(b"\n")?;
     }
     file.write_all(inittab_line(text).as_bytes())?;
-    beneath::change_owner(file.as_fd(), uid, gid)?;
-    let path = beneath::open_beneath(directory, "inittab".as_ref(), OFlag::O_PATH, Mode::empty())?;
-    mount::clone_tree(Place::Descriptor(path.as_fd()), false)
+    beneath::change_owner(file.as_fd(), uid, gid).map_err(Into::into)
 }
 
 /// busybox init has no runlevels: there the second field is empty in every line and the first is a
