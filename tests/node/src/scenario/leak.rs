@@ -10,7 +10,8 @@ use crate::{
     machine::{Machine, picture},
 };
 
-/// How long what is ending may take to end: processes being reaped, groups being removed, the files of a destroyed container (slowly, on an emulated machine).
+/// How long what is ending may take to end: processes being reaped, groups being removed, the files
+/// of a destroyed container (slowly, on an emulated machine).
 const SETTLE: Duration = Duration::from_secs(60);
 
 /// Compares the machine with an earlier picture of it, until it is the same or has had its time.

@@ -36,8 +36,8 @@ pub struct Inside {
     pub console: OwnedFd,
     /// What lies at `/sys/fs/cgroup/systemd` for a guest that knows only cgroup v1.
     pub old_cgroup: Option<OwnedFd>,
-    /// Lies over `/etc/inittab` until the boot has finished.
-    pub inittab: Option<OwnedFd>,
+    /// Where in `devices` there is a file to lie over `/etc/inittab` until the boot has finished.
+    pub inittab: Option<&'static str>,
     /// The host name.
     pub hostname: OsString,
     /// The host name that the configuration gives, to be written where the guest looks for it.
@@ -53,7 +53,7 @@ pub struct Inside {
 impl Inside {
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let always = [&self.devices, &self.console_mount, &self.console].map(AsFd::as_fd);
-        let optional = [&self.old_cgroup, &self.inittab].into_iter().flatten().map(AsFd::as_fd);
+        let optional = self.old_cgroup.iter().map(AsFd::as_fd);
         always.into_iter().chain([self.line.as_fd()]).chain(optional).collect()
     }
 }
@@ -142,16 +142,23 @@ fn attach_devices(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
     let target = open_target(root, "dev/console")?;
     let console = Place::Descriptor(target.as_fd());
     step(mount::attach(inside.console_mount.as_fd(), console), "Cannot mount /dev/console")?;
-    if let Some(inittab) = &inside.inittab {
+    if let Some(inittab) = inside.inittab {
         let target = open_target(root, "etc/inittab")?;
-        let attached = mount::attach(inittab.as_fd(), Place::Descriptor(target.as_fd()));
-        step(attached, "Cannot mount /etc/inittab")?;
+        // Cloned here, where `/dev` is attached: before Linux 6.15 nothing else can be cloned.
+        let attached = open_target(inside.devices.as_fd(), inittab).and_then(|file| {
+            let tree = mount::clone_tree(Place::Descriptor(file.as_fd()), false);
+            let tree = step(tree, "Cannot clone the inittab")?;
+            let attached = mount::attach(tree.as_fd(), Place::Descriptor(target.as_fd()));
+            step(attached, "Cannot mount /etc/inittab")
+        });
+        attached?;
     }
     Ok(())
 }
 
 fn mount_table(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
     let mut kept = Vec::new();
+    let mut empty = None;
     for entry in TABLE {
         match (entry.action, &inside.old_cgroup) {
             (Action::FileSystem(..), Some(systemd)) if entry.target == "sys/fs/cgroup" => {
@@ -160,7 +167,7 @@ fn mount_table(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
             (Action::FileSystem(fstype, settings, attributes), _) => {
                 mount_file_system(root, entry, fstype, settings, attributes)?;
             }
-            (Action::Mask, _) => mask(inside, root, entry)?,
+            (Action::Mask, _) => mask(inside, root, entry, &mut empty)?,
             (Action::ReadOnly, _) => make_read_only(root, entry)?,
             (Action::Keep, _) => {
                 if let Some(target) = find_target(root, entry.target)? {
@@ -216,20 +223,40 @@ fn mount_old_cgroup(root: BorrowedFd<'_>, systemd: BorrowedFd<'_>) -> Step<()> {
     )
 }
 
-/// Covers a directory with an empty one, a file with our null device. One new file system for each
-/// directory: before Linux 6.15 a mount that is attached nowhere cannot be cloned.
-fn mask(inside: &Inside, root: BorrowedFd<'_>, entry: &Entry) -> Step<()> {
+/// Covers a directory with an empty one, a file with our null device.
+fn mask(
+    inside: &Inside,
+    root: BorrowedFd<'_>,
+    entry: &Entry,
+    empty: &mut Option<OwnedFd>,
+) -> Step<()> {
     let Some(target) = find_target(root, entry.target)? else { return Ok(()) };
+    let action = || format!("Cannot mask /{}", entry.target);
     let cover = if is_directory(target.as_fd()) {
-        make_empty_directory()
+        match &*empty {
+            // The first is attached itself: before Linux 6.15 only what is attached can be cloned.
+            None => {
+                let tree = step(make_empty_directory(), action())?;
+                let attached = mount::attach(tree.as_fd(), Place::Descriptor(target.as_fd()));
+                *empty = Some(tree);
+                return step(attached, action());
+            }
+            Some(tree) => mount::clone_tree(Place::Descriptor(tree.as_fd()), false),
+        }
     } else {
-        beneath::open_beneath(inside.devices.as_fd(), "null".as_ref(), OFlag::O_PATH, Mode::empty())
-            .map_err(io::Error::from)
-            .and_then(|null| mount::clone_tree(Place::Descriptor(null.as_fd()), false))
+        let null = step(
+            beneath::open_beneath(
+                inside.devices.as_fd(),
+                "null".as_ref(),
+                OFlag::O_PATH,
+                Mode::empty(),
+            ),
+            action(),
+        )?;
+        mount::clone_tree(Place::Descriptor(null.as_fd()), false)
     };
-    let covered =
-        cover.and_then(|cover| mount::attach(cover.as_fd(), Place::Descriptor(target.as_fd())));
-    step(covered, format!("Cannot mask /{}", entry.target))
+    let cover = step(cover, action())?;
+    step(mount::attach(cover.as_fd(), Place::Descriptor(target.as_fd())), action())
 }
 
 fn make_empty_directory() -> io::Result<OwnedFd> {
