@@ -66,7 +66,7 @@ Calls that are the node's alone. Numbers of x86-64; what is answered is EPERM (1
 
   $ before=$(cat /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/vm/panic_on_oom /proc/sys/kernel/sysrq /proc/sys/fs/file-max 2>/dev/null | md5sum)
   $ cat > writes <<'E'
-  > for f in /proc/sysrq-trigger /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/kernel/hotplug /proc/sys/vm/panic_on_oom /proc/sys/vm/drop_caches /proc/sys/kernel/sysrq /proc/sys/fs/binfmt_misc/register /sys/kernel/uevent_helper /sys/power/state /sys/kernel/mm/ksm/run /sys/module/printk/parameters/time /proc/irq/default_smp_affinity /proc/bus/pci /proc/mtrr /proc/acpi/wakeup /sys/kernel/profiling /proc/kmsg /proc/kcore; do
+  > for f in /proc/sysrq-trigger /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/kernel/hotplug /proc/sys/vm/panic_on_oom /proc/sys/vm/drop_caches /proc/sys/kernel/sysrq /proc/sys/fs/binfmt_misc/register /sys/kernel/uevent_helper /sys/power/state /sys/kernel/mm/ksm/run /sys/module/printk/parameters/time /proc/irq/default_smp_affinity /proc/bus/pci /proc/mtrr /proc/acpi/wakeup /sys/kernel/profiling /proc/kmsg; do
   >   (echo 1 > $f) 2>/dev/null && echo "wrote $f"; done
   > for type in debugfs tracefs securityfs configfs efivarfs pstore bpf fusectl hugetlbfs selinuxfs; do
   >   mkdir -p /m && mount -t $type none /m 2>/dev/null && { echo "mounted $type"; (echo x > /m/register) 2>/dev/null && echo wrote; umount /m; }; done; :
