@@ -1,4 +1,5 @@
 # Security: a fork bomb stays in its container
+# where: host
 # needs: vz userns template:busybox cgroup2-controllers
 # timeout: 120
 

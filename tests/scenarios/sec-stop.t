@@ -1,5 +1,5 @@
 # Security: a container cannot keep itself from being stopped, nor hold a command for good
-# where: both
+# where: host
 # needs: vz userns template:busybox
 # timeout: 200
 

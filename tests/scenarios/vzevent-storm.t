@@ -1,5 +1,5 @@
 # A container that cannot live does not spin the node
-# where: both
+# where: host
 # needs: vz userns cgroup2 loop template:busybox
 # timeout: 240
 
