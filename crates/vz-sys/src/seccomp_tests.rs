@@ -287,7 +287,7 @@ fn listener_hears_a_call_and_answers_it() {
     assert_eq!(code, libc::ENOSYS);
 }
 
-/// Time of one getppid(2): the filter may add at most 100 ns to it.
+/// Time of one getppid(2): the filter adds 30 to 40 ns on a quiet machine; a busy one may show more.
 #[test]
 fn filter_costs_less_than_half_a_microsecond_a_call() {
     if !can_install() {
@@ -314,9 +314,11 @@ fn filter_costs_less_than_half_a_microsecond_a_call() {
         return;
     }
     let cost = in_child(|| match program.install() {
-        Ok(()) => fastest().saturating_sub(free).as_nanos().min(254) as i32,
+        Ok(()) => (fastest().saturating_sub(free).as_nanos() / 4).min(254) as i32,
         Err(_) => 255,
     });
+    // An exit code holds one byte: quarters of it.
+    let cost = cost * 4;
     println!("getppid: {} ns, the filter adds {cost} ns", free.as_nanos());
     assert!(cost < 500, "the filter adds {cost} ns to {free:?}");
 }
