@@ -40,7 +40,7 @@ On a stopped container nothing can be set but for good; on a running one both.
   $ vzctl set $CTID --cpuunits 500
   Unable to apply UBC parameters: container is not running
   [31]
-  $ vzctl start $CTID >/dev/null 2>&1
+  $ vzctl start $CTID --wait >/dev/null 2>&1
   $ vzctl set $CTID --hostname b.example.com
   WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)
   $ vzctl exec $CTID hostname; grep ^HOSTNAME /etc/vz/conf/$CTID.conf

@@ -3,28 +3,16 @@
 # needs: vz userns cgroup2 loop template:busybox
 # timeout: 300
 
-A machine that is no node of ours gets one below the scenario's directory.
-
-  $ if ! test -e /etc/vz/vz.conf; then
-  >   export VZ_SYSROOT="$TESTTMP/node"
-  >   mkdir -p "$VZ_SYSROOT"/etc/vz/conf "$VZ_SYSROOT"/etc/vz/dists "$VZ_SYSROOT"/usr/libexec "$VZ_SYSROOT"/var/log
-  >   mkdir -p "$VZ_SYSROOT"/var/lib/vz/template
-  >   ln -s "$TEMPLATES" "$VZ_SYSROOT"/var/lib/vz/template/cache
-  >   ln -s "$(dirname "$(command -v vzctl)")" "$VZ_SYSROOT"/usr/libexec/vzctl
-  >   printf '%s\n' LOCKDIR=/var/lib/vz/lock LOGFILE=/var/log/vzctl.log LOG_LEVEL=0 VERBOSE=0 \
-  >     TEMPLATE=/var/lib/vz/template 'VE_ROOT=/var/lib/vz/root/$VEID' \
-  >     'VE_PRIVATE=/var/lib/vz/private/$VEID' > "$VZ_SYSROOT"/etc/vz/vz.conf
-  > fi
-  $ log="$VZ_SYSROOT/var/log/vzctl.log"
+  $ log=/var/log/vzctl.log
   $ template=$(basename "$(ls "$TEMPLATES"/busybox*.tar* | head -n 1)")
   $ vzctl --quiet create $CTID --ostemplate "${template%%.tar*}" --layout ploop
 
 What the state file says of a process, and waiting for something to become true.
 
-  $ number() { sed -n "/^\[$1\]/,/^\$/s/^pid = //p" "$VZ_SYSROOT/run/vz/$CTID.toml"; }
-  $ eventually() { for _ in $(seq 200); do eval "$1" && return; sleep 0.1; done; echo "never: $1"; return 1; }
+  $ number() { sed -n "/^\[$1\]/,/^\$/s/^pid = //p" /run/vz/$CTID.toml; }
+  $ eventually() { for _ in $(seq 1200); do eval "$1" && return; sleep 0.1; done; echo "never: $1"; return 1; }
   $ is_running() { vzctl status $CTID | grep -qw running; }
-  $ is_clean() { ! is_running && ! test -e "$VZ_SYSROOT/run/vz/$CTID.toml" && vzctl status $CTID | grep -qw unmounted; }
+  $ is_clean() { ! is_running && ! test -e /run/vz/$CTID.toml && vzctl status $CTID | grep -qw unmounted; }
 
 A stop while the container halts, or restarts, by itself.
 
@@ -55,7 +43,7 @@ A start while vzevent clears away or starts: one of them does it, once.
 
 Two of vzevent at once, by hand: the container runs, so there is nothing for them to do.
 
-  $ vzevent="$VZ_SYSROOT/usr/libexec/vzctl/vzevent"; init=$(number init)
+  $ vzevent=/usr/libexec/vzctl/vzevent; init=$(number init)
   $ "$vzevent" $CTID stop & "$vzevent" $CTID reboot & wait
   $ is_running && test "$(number init)" = $init
 
@@ -81,4 +69,4 @@ vzctl, and vzevent, killed somewhere on the way: the next command finishes it.
   $ is_clean
 
   $ vzctl --quiet destroy $CTID
-  $ rm -f "$VZ_SYSROOT"/etc/vz/conf/$CTID.*.destroyed "$VZ_SYSROOT"/etc/vz/conf/$CTID.conf.destroyed
+  $ rm -f /etc/vz/conf/$CTID.*.destroyed /etc/vz/conf/$CTID.conf.destroyed

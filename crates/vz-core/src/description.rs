@@ -16,7 +16,6 @@ use crate::container::Container;
 use crate::enforced;
 use crate::error::Result;
 use crate::group::Place;
-use crate::guest::Guest;
 use crate::limits;
 use crate::report::Report;
 use crate::state::{Phase, State};
@@ -118,7 +117,7 @@ impl Description {
     ///
     /// # Errors
     /// When no ids can be had for it, or the node has no cgroup v2 hierarchy.
-    pub fn of(container: &Container<'_>, _guest: &Guest) -> Result<Description> {
+    pub fn of(container: &Container<'_>) -> Result<Description> {
         let (uid_base, gid_base) = container.id_bases()?;
         let user_namespace = uid_base != 0;
         let config = &container.config;
@@ -151,14 +150,13 @@ impl Description {
 
     /// Says what is given up, before it is.
     pub fn warn(&self, report: &mut dyn Report) {
-        if self.user_namespace {
-            return;
+        if !self.user_namespace {
+            report.error(
+                "WARNING: LOCAL_UID is 0: root of this container is root of the node; \
+                 it is kept in by capabilities and filters alone",
+            );
         }
-        report.error(
-            "WARNING: LOCAL_UID is 0: root of this container is root of the node; \
-             it is kept in by capabilities and filters alone",
-        );
-        if self.entry.capabilities.contains(&ASKED_UNMAPPED) {
+        if !self.user_namespace && self.entry.capabilities.contains(&ASKED_UNMAPPED) {
             report.error("WARNING: with SYS_ADMIN it is not kept in: it can take over the node");
         }
         if !self.no_limits.is_empty() {
@@ -193,12 +191,7 @@ impl Description {
                 _ => {}
             }
         }
-        if !missing.is_empty() {
-            report.error(&format!(
-                "Warning: not enforced, this node has no cgroup v2 controller for: {}",
-                missing.join(" ")
-            ));
-        }
+        limits::tell_missing(missing, report);
     }
 
     /// The state file's content at the start of the start.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 use vz_conf::ctid::Ctid;
-use vz_sys::cgroup::Cgroup;
+use vz_sys::cgroup::{self, Cgroup};
 use vz_sys::systemd;
 
 /// The group of the container's processes. lxcfs looks through a last part of this name.
@@ -155,23 +155,24 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
-        if group.is_populated()? {
-            // A frozen group would never die in a hierarchy without cgroup.kill.
-            let _ = group.write("cgroup.freeze", "0");
-            group.kill()?;
-            if !group.wait_empty(PATIENCE)? {
-                return Err(io::Error::from(io::ErrorKind::TimedOut));
-            }
+        match empty(&group) {
+            // systemd removes a scope as soon as it is empty, and may be faster.
+            Err(error) if cgroup::is_gone(&error) => {}
+            other => other?,
         }
-        for name in group.children()? {
-            group.remove_child(&name)?;
-        }
-        match parent.remove_child(&self.name) {
-            // systemd removes a scope as soon as it is empty, and may be faster or slower.
-            Err(_) if self.scope => Ok(()),
-            other => other,
-        }
+        parent.remove_child(&self.name)
     }
+}
+
+/// Kills what lives in the group and waits for its end.
+fn empty(group: &Cgroup) -> io::Result<()> {
+    if !group.is_populated()? {
+        return Ok(());
+    }
+    // A frozen group would never die in a hierarchy without cgroup.kill.
+    let _ = group.write("cgroup.freeze", "0");
+    group.kill()?;
+    if group.wait_empty(PATIENCE)? { Ok(()) } else { Err(io::Error::from(io::ErrorKind::TimedOut)) }
 }
 
 /// The groups of a container being started.

@@ -5,9 +5,13 @@
 use std::io;
 
 use vz_conf::config::Config;
+use vz_conf::exit::Exit;
 use vz_conf::param::ParamId;
 use vz_conf::ubc::{Resource, UNLIMITED};
 use vz_sys::cgroup::Cgroup;
+
+use crate::error::{Context, Result};
+use crate::report::Report;
 
 /// Bytes in a page: the unit of `*PAGES` parameters on this architecture.
 const PAGE: u64 = 4096;
@@ -97,8 +101,9 @@ fn cpu_max(percent: u64) -> String {
 /// Writes them; returns the parameters that this node cannot enforce, each once.
 ///
 /// # Errors
-/// When the kernel refuses a value whose controller is there: the file and the value are named.
-pub fn apply(group: &Cgroup, writes: &[Write]) -> Result<Vec<&'static str>, (Write, io::Error)> {
+/// When the kernel refuses a value whose controller is there: the parameter, the file and the
+/// value are named.
+pub fn apply(group: &Cgroup, writes: &[Write]) -> Result<Vec<&'static str>> {
     let mut missing = Vec::new();
     for write in writes {
         match group.write(write.file, &write.value) {
@@ -108,10 +113,24 @@ pub fn apply(group: &Cgroup, writes: &[Write]) -> Result<Vec<&'static str>, (Wri
                     missing.push(write.parameter);
                 }
             }
-            Err(error) => return Err((write.clone(), error)),
+            Err(error) => {
+                let Write { parameter, file, value, .. } = write;
+                let action = || format!("Cannot set {parameter} ({file} to {value})");
+                return Err(error).context(Exit::SetUbcFailed, action);
+            }
         }
     }
     Ok(missing)
+}
+
+/// Says which parameters [`apply`] could not have.
+pub fn tell_missing(missing: &[&'static str], report: &mut dyn Report) {
+    if !missing.is_empty() {
+        report.error(&format!(
+            "Warning: not enforced, this node has no cgroup v2 controller for: {}",
+            missing.join(" ")
+        ));
+    }
 }
 
 #[cfg(test)]

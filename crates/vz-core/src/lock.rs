@@ -132,20 +132,6 @@ fn made_by(pid: i32, file: &File) -> bool {
     i64::try_from(started).is_ok_and(|started| started <= status.mtime() + 1)
 }
 
-impl Lock {
-    /// Gives the lock to the process `pid`, which has a copy of this descriptor and goes on alone.
-    ///
-    /// # Errors
-    /// Those of writing the file.
-    pub fn hand_to(self, pid: i32) -> io::Result<()> {
-        use std::os::unix::fs::FileExt;
-        self.file.set_len(0)?;
-        self.file.write_all_at(format!("{pid}\n\n").as_bytes(), 0)?;
-        std::mem::forget(self);
-        Ok(())
-    }
-}
-
 impl Drop for Lock {
     fn drop(&mut self) {
         // Somebody may have removed it by hand and another have taken it since.

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -239,38 +239,36 @@ impl Cgroup {
     /// `EBUSY` while processes live in it; else those of `unlinkat(2)`.
     pub fn remove_child(&self, name: &OsStr) -> io::Result<()> {
         // The usual group has none below it: try that first.
-        match unlinkat(&self.directory, name, UnlinkatFlags::RemoveDir) {
-            Ok(()) | Err(nix::errno::Errno::ENOENT) => return Ok(()),
-            Err(nix::errno::Errno::EBUSY | nix::errno::Errno::ENOTEMPTY) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.remove_nested(name)
+        if self.try_remove(name)? { Ok(()) } else { self.remove_nested(name) }
     }
 
     /// Climbs down and up with one descriptor at a time: a container can nest groups deeper than a
     /// process may have files open, or has stack for. In a cgroup hierarchy nothing can be moved
-    /// meanwhile, so `..` is where it came from.
+    /// meanwhile, so `..` is where it came from. systemd may be removing the same tree.
     fn remove_nested(&self, name: &OsStr) -> io::Result<()> {
-        let mut group = self.child(name)?;
+        let mut group = match self.child(name) {
+            Err(error) if is_gone(&error) => return Ok(()),
+            other => other?,
+        };
         // For each group above the one at hand, what is left to remove in it; the last is at work.
-        let mut left = vec![group.children()?];
+        let mut left = vec![group.children_if_there()?];
         while let Some(names) = left.last_mut() {
             if let Some(below) = names.last() {
-                match unlinkat(&group.directory, below.as_os_str(), UnlinkatFlags::RemoveDir) {
-                    Ok(()) | Err(nix::errno::Errno::ENOENT) => {
-                        names.pop();
-                    }
-                    Err(nix::errno::Errno::EBUSY | nix::errno::Errno::ENOTEMPTY) => {
-                        group = group.child(below)?;
-                        let inner = group.children()?;
-                        if inner.is_empty() {
-                            // Nothing below it, and yet busy: processes live in it.
-                            return Err(nix::errno::Errno::EBUSY.into());
-                        }
-                        left.push(inner);
-                    }
-                    Err(error) => return Err(error.into()),
+                if group.try_remove(below)? {
+                    names.pop();
+                    continue;
                 }
+                let inner = match group.child(below) {
+                    Err(error) if is_gone(&error) => continue,
+                    other => other?,
+                };
+                let names_inside = inner.children_if_there()?;
+                // Nothing below it, and yet busy: processes live in it.
+                if names_inside.is_empty() && !group.try_remove(below)? {
+                    return Err(nix::errno::Errno::EBUSY.into());
+                }
+                group = inner;
+                left.push(names_inside);
             } else {
                 left.pop();
                 if !left.is_empty() {
@@ -278,7 +276,28 @@ impl Cgroup {
                 }
             }
         }
-        unlinkat(&self.directory, name, UnlinkatFlags::RemoveDir).map_err(Into::into)
+        match self.try_remove(name)? {
+            true => Ok(()),
+            false => Err(nix::errno::Errno::EBUSY.into()),
+        }
+    }
+
+    /// Removes the group `name`; says whether it is gone, which it is not while processes or
+    /// groups are in it.
+    fn try_remove(&self, name: &OsStr) -> io::Result<bool> {
+        match unlinkat(&self.directory, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(nix::errno::Errno::ENOENT) => Ok(true),
+            Err(nix::errno::Errno::EBUSY | nix::errno::Errno::ENOTEMPTY) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The groups right below this one; none when it has been removed since it was opened.
+    fn children_if_there(&self) -> io::Result<Vec<std::ffi::OsString>> {
+        match self.children() {
+            Err(error) if is_gone(&error) => Ok(Vec::new()),
+            other => other,
+        }
     }
 
     /// Lets only its owner look into the group's directory.
@@ -312,16 +331,10 @@ pub fn of_process(pid: Pid) -> io::Result<Option<PathBuf>> {
         .map(PathBuf::from))
 }
 
-/// Says whether two descriptors are open on the same group.
-///
-/// # Errors
-/// Those of `fstat(2)`.
-pub fn same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<bool> {
-    if one.as_raw_fd() == other.as_raw_fd() {
-        return Ok(true);
-    }
-    let (one, other) = (nix::sys::stat::fstat(one)?, nix::sys::stat::fstat(other)?);
-    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+/// Says whether an error means that the group has been removed: `ENODEV` is what its open files
+/// say then.
+pub fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ENODEV))
 }
 
 #[cfg(test)]

@@ -101,15 +101,6 @@ pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Closes every descriptor but the standard streams, in a child made by [`spawn`] that lives on
-/// without any of its parent's: a lock of the parent's, held by a copy, would outlive it.
-///
-/// # Errors
-/// Those of `close_range(2)`; `ENOSYS` before Linux 5.9.
-pub fn close_all() -> io::Result<()> {
-    close_from(3)
-}
-
 /// Makes `descriptor` survive the next exec under its own number.
 ///
 /// # Errors

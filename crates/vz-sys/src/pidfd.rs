@@ -160,20 +160,6 @@ pub fn number(pidfd: BorrowedFd<'_>) -> io::Result<Pid> {
         .ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
 }
 
-/// The process's own copy of `descriptor` of the process behind `pidfd` (`pidfd_getfd(2)`).
-///
-/// # Errors
-/// Those of `pidfd_getfd(2)`.
-pub fn take_descriptor(pidfd: BorrowedFd<'_>, descriptor: i32) -> io::Result<OwnedFd> {
-    // SAFETY: pidfd_getfd takes numbers; the result is checked before it is owned.
-    let copy = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), descriptor, 0) };
-    if copy < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has made this descriptor for us; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy as i32) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

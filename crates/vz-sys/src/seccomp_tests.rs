@@ -287,14 +287,17 @@ fn listener_hears_a_call_and_answers_it() {
     assert_eq!(code, libc::ENOSYS);
 }
 
-/// Time of one getppid(2): the filter adds 30 to 40 ns on a quiet machine; a busy one may show more.
+/// Time of one getppid(2), the least of many short rounds, so that what else runs does not count:
+/// the filter adds 30 to 40 ns.
 #[test]
-fn filter_costs_less_than_half_a_microsecond_a_call() {
+fn filter_costs_less_than_a_tenth_of_a_microsecond_a_call() {
     if !can_install() {
-        eprintln!("skipped: filter_costs_less_than_half_a_microsecond_a_call: needs CAP_SYS_ADMIN");
+        eprintln!(
+            "skipped: filter_costs_less_than_a_tenth_of_a_microsecond_a_call: needs CAP_SYS_ADMIN"
+        );
         return;
     }
-    const CALLS: u32 = 200_000;
+    const CALLS: u32 = 5_000;
     let fastest = || {
         let round = || {
             let start = Instant::now();
@@ -304,12 +307,12 @@ fn filter_costs_less_than_half_a_microsecond_a_call() {
             }
             start.elapsed()
         };
-        (0..5).map(|_| round()).min().unwrap_or(Duration::ZERO) / CALLS
+        (0..400).map(|_| round()).min().unwrap_or(Duration::ZERO) / CALLS
     };
     let program = Program::build(&all()).unwrap();
     let free = fastest();
     if free > Duration::from_micros(2) {
-        let name = "filter_costs_less_than_half_a_microsecond_a_call";
+        let name = "filter_costs_less_than_a_tenth_of_a_microsecond_a_call";
         eprintln!("skipped: {name}: an emulated processor, {free:?} for a call without filter");
         return;
     }
@@ -320,5 +323,5 @@ fn filter_costs_less_than_half_a_microsecond_a_call() {
     // An exit code holds one byte: quarters of it.
     let cost = cost * 4;
     println!("getppid: {} ns, the filter adds {cost} ns", free.as_nanos());
-    assert!(cost < 500, "the filter adds {cost} ns to {free:?}");
+    assert!(cost < 100, "the filter adds {cost} ns to {free:?}");
 }

@@ -167,7 +167,7 @@ fn remove_in_background(waiting: &Path) -> io::Result<()> {
             let _ = clone::detach_streams();
             let _ = nix::unistd::chdir("/");
             // The container's lock above all: it must end with the command that holds it.
-            let _ = clone::close_all();
+            clone::close_in_child_all_but(&[]);
             match File::open(waiting) {
                 Ok(directory) => remove_waiting(&directory),
                 Err(_) => return 1,

@@ -143,23 +143,14 @@ fn apply_live(container: &Container<'_>, change: &Change, report: &mut dyn Repor
                 || change.given().iter().any(|id| limits::is_for(write, *id))
         })
         .collect();
-    let missing = limits::apply(&group, &writes).map_err(|(write, error)| Error::System {
-        exit: Exit::SetUbcFailed,
-        action: format!("Cannot set {} ({} to {})", write.parameter, write.file, write.value),
-        source: error.into(),
-    })?;
+    let missing = limits::apply(&group, &writes)?;
     if writes
         .iter()
         .any(|write| limits::is_beancounter(write) && !missing.contains(&write.parameter))
     {
         report.info("UB limits were set successfully");
     }
-    if !missing.is_empty() {
-        report.error(&format!(
-            "Warning: not enforced, this node has no cgroup v2 controller for: {}",
-            missing.join(" ")
-        ));
-    }
+    limits::tell_missing(&missing, report);
     if let Some(hostname) = &change.values.hostname {
         set_host_name(container, hostname)?;
     }

@@ -7,7 +7,7 @@ use vz_conf::exit::Exit;
 use vz_sys::pidfd;
 
 use crate::container::Container;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::hooks;
 use crate::lifecycle::{exec, mounting, teardown};
@@ -58,8 +58,7 @@ pub fn stop(container: &Container<'_>, options: Options, report: &mut dyn Report
     if !options.skip_umount && container.is_mounted() {
         mounting::unmount_with_scripts(container, report)?;
     }
-    let path = container.node.state_path(container.id);
-    State::remove(&path).at(Exit::SystemError, "Cannot remove", &path)
+    teardown::forget(container)
 }
 
 /// A descriptor of the container's init, if it still runs.

@@ -106,7 +106,7 @@ fn give_up(container: &Container<'_>, error: Error, report: &mut dyn Report) -> 
 
 fn run(container: &Container<'_>, options: Options, report: &mut dyn Report) -> Result<()> {
     let guest = Guest::look_at(&container.root)?;
-    let description = Description::of(container, &guest)?;
+    let description = Description::of(container)?;
     description.warn(report);
     let mut state = State { restarts: options.restarts, ..description.initial_state() };
     container.save_state(&state)?;
@@ -172,13 +172,7 @@ fn make_groups(
         "Cannot delegate the cgroup",
         &path,
     )?;
-    let missing = limits::apply(&groups.top, &description.limits).map_err(|(write, error)| {
-        Error::System {
-            exit: Exit::SetUbcFailed,
-            action: format!("Cannot set {} ({} to {})", write.parameter, write.file, write.value),
-            source: error.into(),
-        }
-    })?;
+    let missing = limits::apply(&groups.top, &description.limits)?;
     description.tell_limits(&missing, report);
     bpf::DeviceProgram::load("vz_devices", &description.devices)
         .and_then(|filter| filter.attach(groups.top.as_fd()))
