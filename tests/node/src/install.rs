@@ -1,21 +1,12 @@
 //! Our tree on a node: what `./setup install` makes, and the OS templates.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     process::{ChildStdout, Command, Stdio},
 };
 
 use crate::{Error, Result, cache, machine::Machine, project::Project, tool};
-
-/// Tools as they are installed where the project has no `setup` program yet.
-const TOOLS: &[(&str, &str)] = &[
-    ("vzctl", "usr/sbin"),
-    ("vzlist", "usr/sbin"),
-    ("vzpid", "usr/sbin"),
-    ("vzmon", "usr/libexec/vzctl"),
-    ("vzevent", "usr/libexec/vzctl"),
-];
 
 /// Installs tools and templates on a machine; `scratch` is a directory of the caller's, removed
 /// afterwards.
@@ -41,27 +32,9 @@ pub fn install(project: &Project, machine: &dyn Machine, scratch: &Path) -> Resu
 /// # Errors
 /// `./setup install` fails.
 pub fn stage(project: &Project, stage: &Path) -> Result<()> {
-    let setup = project.root().join("setup");
-    if setup.exists() {
-        let mut command = Command::new(&setup);
-        command.arg("install").env("DESTDIR", stage).current_dir(project.root());
-        return tool::run(&mut command).map(drop);
-    }
-    for (name, directory) in TOOLS {
-        let binary = project.binaries().join(name);
-        if binary.exists() {
-            let place = stage.join(directory);
-            cache::make_directory(&place)?;
-            fs::copy(&binary, place.join(name)).map_err(Error::file("copy", &binary))?;
-        }
-    }
-    let configuration = project.root().join("etc");
-    if configuration.is_dir() {
-        let place = stage.join("etc/vz");
-        cache::make_directory(&place)?;
-        tool::run(tool::command(&["cp", "-dR", "--"]).arg(configuration.join(".")).arg(place))?;
-    }
-    Ok(())
+    let mut command = Command::new(project.root().join("setup"));
+    command.arg("install").env("DESTDIR", stage).current_dir(project.root());
+    tool::run(&mut command).map(drop)
 }
 
 fn templates(project: &Project) -> Result<Vec<PathBuf>> {

@@ -88,8 +88,6 @@ pub fn enter(
     let command = login_shell(terminal_name);
     let (line, other) =
         channel::pair().context(Exit::ResourceError, || "Cannot make a line".into())?;
-    let signals =
-        relay::block_signals().context(Exit::SystemError, || "Cannot wait for signals".into())?;
     let process = entrance.spawn(&[other.as_fd()], || become_shell(&command, &other))?;
     drop(other);
     let Some(master) = receive_master(&line) else {
@@ -99,6 +97,9 @@ pub fn enter(
             format!("enter into CT {} failed", container.id),
         ));
     };
+    // Not sooner: a container that never sends its terminal must leave vzctl to be interrupted.
+    let signals =
+        relay::block_signals().context(Exit::SystemError, || "Cannot wait for signals".into())?;
     report.info(&format!("entered into CT {}", container.id));
     let stdin = std::io::stdin();
     let stdout = std::io::stdout();
