@@ -7,7 +7,7 @@ One shot at each of some places spread over the whole course of each command (fe
 machine), then what an admin would type next. `die COMMAND...` kills the command, or one of its children, at
 its Nth system call.
 
-  $ shots=30; if grep -q TCG /proc/cpuinfo; then shots=6; fi
+  $ shots=120; if grep -q TCG /proc/cpuinfo; then shots=6; fi
   $ state() { vzctl status $CTID | cut -d' ' -f3-; }
   $ die() { bash -c 'n=$1; shift; strace -qq -o /dev/null -e inject=all:signal=KILL:when=$n "$@"; :' die "$@" >/dev/null 2>&1; }
   $ settle() { for i in $(seq 100); do pgrep -f "vzevent $CTID" >/dev/null || break; sleep 0.1; done; }
