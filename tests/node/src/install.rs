@@ -1,6 +1,7 @@
 //! Our tree on a node: what `./setup install` makes, and the OS templates.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     process::{ChildStdout, Command, Stdio},
@@ -8,17 +9,22 @@ use std::{
 
 use crate::{Error, Result, cache, machine::Machine, project::Project, tool};
 
-/// Installs tools and templates on a machine; `scratch` is a directory of the caller's, removed
-/// afterwards.
+/// Installs tools, and the templates whose names begin with one of `wanted`, on a machine;
+/// `scratch` is a directory of the caller's, removed afterwards.
 ///
 /// # Errors
 /// `./setup install` fails, or the machine does.
-pub fn install(project: &Project, machine: &dyn Machine, scratch: &Path) -> Result<()> {
+pub fn install(
+    project: &Project,
+    machine: &dyn Machine,
+    scratch: &Path,
+    wanted: &BTreeSet<&str>,
+) -> Result<()> {
     cache::remove(scratch)?;
     cache::make_directory(scratch)?;
     let installed = stage(project, scratch).and_then(|()| {
         send(machine, scratch, &[Path::new(".").into()], Path::new("/"))?;
-        send(machine, &project.templates(), &templates(project)?, &machine.templates())?;
+        send(machine, &project.templates(), &templates(project, wanted)?, &machine.templates())?;
         // Units that came with the tree; a node without systemd has nothing to reload.
         let reload = "! test -d /run/systemd/system || systemctl daemon-reload";
         machine.connect()?.call(&["sh", "-c", reload], io::empty()).map(drop)
@@ -37,14 +43,18 @@ pub fn stage(project: &Project, stage: &Path) -> Result<()> {
     tool::run(&mut command).map(drop)
 }
 
-fn templates(project: &Project) -> Result<Vec<PathBuf>> {
+fn templates(project: &Project, wanted: &BTreeSet<&str>) -> Result<Vec<PathBuf>> {
     let directory = project.templates();
     if !directory.is_dir() {
         return Ok(Vec::new());
     }
     let files = cache::sorted_entries(&directory)?.into_iter();
     let names = files.filter_map(|path| path.file_name().map(PathBuf::from));
-    Ok(names.filter(|name| name.to_string_lossy().contains(".tar")).collect())
+    let is_wanted = |name: &PathBuf| {
+        let name = name.to_string_lossy();
+        name.contains(".tar") && wanted.iter().any(|word| name.starts_with(word))
+    };
+    Ok(names.filter(is_wanted).collect())
 }
 
 /// Copies files of a directory here into a directory of the machine.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    collections::BTreeSet,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::{Command as Process, ExitCode},
@@ -108,7 +109,7 @@ fn run(matches: &ArgMatches) -> Result<ExitCode> {
         "build" => build(&project, &home, matches)?,
         "start" => start(&project, &home, matches)?,
         "stop" => node()?.stop()?,
-        "install" => install::install(&project, &node()?, &project.state().join("stage"))?,
+        "install" => install_all(&project, &node()?)?,
         "run" => return on_node(&node()?, matches),
         "put" => put(&node()?, paths(matches))?,
         "get" => get(&node()?, paths(matches))?,
@@ -138,7 +139,13 @@ fn start(project: &Project, home: &Home, matches: &ArgMatches) -> Result<()> {
     let name = matches.get_one::<String>("flavour").map_or("systemd", String::as_str);
     let snapshot = Snapshot::get(project, home, flavour(name))?;
     let node = Node::restore(home, NAME, &snapshot, true)?;
-    install::install(project, &node, &project.state().join("stage")).map_err(Into::into)
+    install_all(project, &node)
+}
+
+/// Our tree with every template there is.
+fn install_all(project: &Project, node: &Node) -> Result<()> {
+    let scratch = project.state().join("stage");
+    install::install(project, node, &scratch, &BTreeSet::from([""])).map_err(Into::into)
 }
 
 fn on_node(node: &Node, matches: &ArgMatches) -> Result<ExitCode> {
@@ -274,7 +281,10 @@ fn test_on(
         return Ok(());
     }
     let scratch = home.scratch(&format!("test-{}-{kind}-installed", std::process::id()))?;
-    let mut machine = machine(project, home, kind, scratch.path())?;
+    // Pushing a template to a node takes longer than many a scenario.
+    let needs = wanted.iter().flat_map(|(_, scenario)| &scenario.needs);
+    let templates = needs.filter_map(|need| need.strip_prefix("template:")).collect();
+    let mut machine = machine(project, home, kind, scratch.path(), &templates)?;
     let mut runner = Runner::new(accept);
     for (path, scenario) in wanted {
         let report = runner.run(&mut *machine, path, scenario, settings)?;
@@ -283,13 +293,14 @@ fn test_on(
     Ok(())
 }
 
-/// A machine with our tree installed. A node is kept in `installed` as it is then, to start from
-/// again.
+/// A machine with our tree installed, and these templates. A node is kept in `installed` as it is
+/// then, to start from again.
 fn machine(
     project: &Project,
     home: &Home,
     kind: Kind,
     installed: &Path,
+    templates: &BTreeSet<&str>,
 ) -> Result<Box<dyn Machine>> {
     if kind == Kind::Host {
         snapshot::build_agent(project)?;
@@ -298,7 +309,7 @@ fn machine(
     let name = format!("test-{}-{kind}", std::process::id());
     let base = Snapshot::get(project, home, kind)?;
     let node = Node::restore(home, &name, &base, false)?;
-    install::install(project, &node, &installed.join("stage"))?;
+    install::install(project, &node, &installed.join("stage"), templates)?;
     let snapshot = Snapshot::take(node, installed)?;
     Ok(Box::new(Node::restore(home, &name, &snapshot, false)?))
 }
