@@ -64,7 +64,7 @@ destroy: a second destroy finishes it.
 
   $ total=$(strace -qq -o trace vzctl destroy $CTID >/dev/null 2>&1; wc -l < trace)
   $ for n in $(seq 5 $((total / shots + 1)) $total); do
-  >   vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null 2>&1 || echo "at $n: create $?"
+  >   vzctl create $CTID --ostemplate busybox-x86_64 >out 2>&1 || { echo "at $n: create $?"; cat out; }
   >   die $n vzctl destroy $CTID
   >   vzctl destroy $CTID >/dev/null 2>&1; code=$?; test $code = 0 -o $code = 14 || echo "at $n: destroy $code"
   >   test ! -e /var/lib/vz/private/$CTID -a ! -e /etc/vz/conf/$CTID.conf || echo "at $n: not gone"
