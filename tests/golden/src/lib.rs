@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod case;
+pub mod cgroups;
 pub mod command;
 pub mod compare;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod node;
 pub mod ratchet;
 pub mod real;
 pub mod rootless;
+pub mod scratch;
 pub mod states;
 pub mod suite;
 

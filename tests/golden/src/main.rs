@@ -2,10 +2,14 @@
 //! cases, prints how each went and what is pending.
 #![forbid(unsafe_code)]
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use vz_golden::{Result, compare::Outcome, masks::Counts, ratchet::Verdict, suite};
+use vz_golden::{Error, Result, compare::Outcome, masks::Counts, ratchet::Verdict, suite};
 
 fn main() -> ExitCode {
     match run(&arguments().get_matches()) {
@@ -23,6 +27,7 @@ fn arguments() -> Command {
     Command::new("vz-golden")
         .about("Recorded cases of the original, asked of our tools")
         .arg(flag("real").help("The groups that start or mount containers (as root)"))
+        .arg(flag("inside").hide(true))
         .arg(flag("verbose").help("Show what differs"))
         .arg(flag("accept").help("Write what passes to passing.txt"))
         .arg(flag("shrink").help("With --accept: drop what fails from it").requires("accept"))
@@ -42,11 +47,15 @@ fn run(matches: &ArgMatches) -> Result<bool> {
         Some(directory) => directory.clone(),
         None => suite::build()?,
     };
-    let suite = suite::Suite::load(binaries)?;
+    let program = std::env::current_exe().map_err(Error::file("find", Path::new("myself")))?;
+    let suite = suite::Suite::load(binaries, &program)?;
     let filters: Vec<String> =
         matches.get_many("FILTER").map_or_else(Vec::new, |words| words.cloned().collect());
+    if matches.get_flag("inside") {
+        return inside(&suite, &filters);
+    }
     let mut ratchet = suite.ratchet()?;
-    let outcomes = suite.run(matches.get_flag("real"), &filters)?;
+    let outcomes = suite.run(matches.get_flag("real"), &filters);
     print(&outcomes, matches.get_flag("verbose"));
     if matches.get_flag("accept") {
         ratchet.accept(&outcomes, matches.get_flag("shrink"));
@@ -55,6 +64,18 @@ fn run(matches: &ArgMatches) -> Result<bool> {
     let verdict = ratchet.judge(&outcomes);
     conclude(&outcomes, &verdict);
     Ok(verdict.holds())
+}
+
+/// What `--real` starts on a node: the outcomes for it to read.
+fn inside(suite: &suite::Suite, names: &[String]) -> Result<bool> {
+    let outcomes = suite.inside(names)?;
+    let text = serde_json::to_string(&outcomes);
+    let failed = |error: serde_json::Error| Error::Text {
+        path: "outcomes".into(),
+        reason: error.to_string(),
+    };
+    println!("{}", text.map_err(failed)?);
+    Ok(true)
 }
 
 fn print(outcomes: &[Outcome], verbose: bool) {

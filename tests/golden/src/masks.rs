@@ -26,6 +26,11 @@ const MASKS: &[Mask] = &[
         reason: "process numbers are given by the kernel",
     },
     Mask {
+        pattern: r"\bpid=\d+",
+        replacement: "pid=N",
+        reason: "process numbers are given by the kernel",
+    },
+    Mask {
         pattern: r"\.lck[A-Za-z0-9]{6}\b",
         replacement: ".lckXXXXXX",
         reason: "a temporary name has random letters",
@@ -61,6 +66,12 @@ const FILTERS: &[Filter] = &[
         pattern: r"^Unable to find suitable getty, console setup is skipped$",
         side: Side::Expected,
         reason: "the original's console script said it inside the container",
+    },
+    Filter {
+        name: "LOCAL_UID is 0",
+        pattern: r"^WARNING: LOCAL_UID is 0: ",
+        side: Side::Ours,
+        reason: "COMPAT.md: LOCAL_UID=0 is said in one line at each start",
     },
     Filter {
         name: "limits that are not enforced",

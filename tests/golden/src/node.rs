@@ -65,7 +65,10 @@ pub fn make(
     let own = found.directories.iter().map(String::as_str);
     for directory in DIRECTORIES.into_iter().chain(own) {
         let place = tree.root.join(directory);
-        fs::create_dir_all(&place).map_err(Error::file("make", &place))?;
+        // What the case before has left in its place is there on purpose.
+        if !place.exists() {
+            fs::create_dir_all(&place).map_err(Error::file("make", &place))?;
+        }
     }
     copy(&sources.suite.join("node/etc-vz"), &tree.root.join("etc/vz"))?;
     copy(&sources.suite.join("node/proc"), &tree.proc)?;

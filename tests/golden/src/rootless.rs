@@ -2,12 +2,7 @@
 //! mount namespace (root's, or of a user namespace), where it finds two processors, the recorded
 //! host name and network card, and mounted root areas.
 
-use std::{
-    os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{os::unix::ffi::OsStrExt, path::PathBuf, process::Command, time::Duration};
 
 use crate::{
     Error, Result,
@@ -16,6 +11,7 @@ use crate::{
     compare::{Actual, Outcome, compare},
     files::Tree,
     node::{self, Sources},
+    scratch,
     states::States,
 };
 
@@ -62,8 +58,7 @@ impl Runner {
         if !program.is_file() {
             return Ok(Outcome::not_run(case, format!("{tool} is not there yet")));
         }
-        let place = tempfile::Builder::new().prefix("vz-golden-").tempdir();
-        let place = place.map_err(Error::file("make", Path::new("a temporary directory")))?;
+        let place = scratch::directory()?;
         let tree = Tree { root: place.path().join("node"), proc: place.path().join("proc") };
         let found = self.states.of(&case.name);
         node::make(&self.sources, &tree, group, case, &found)?;

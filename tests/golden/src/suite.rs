@@ -14,11 +14,13 @@ use std::{
 use crate::{
     Error, Result,
     case::{self, Case, Group},
+    cgroups,
     compare::Outcome,
     node::Sources,
     ratchet::Ratchet,
     real,
     rootless::Runner,
+    scratch,
     states::States,
 };
 
@@ -28,6 +30,7 @@ pub struct Suite {
     /// Its groups.
     pub groups: Vec<Group>,
     runner: Runner,
+    program: PathBuf,
 }
 
 /// What runs on one node: a case, or a group whose cases follow one another.
@@ -38,16 +41,17 @@ struct Unit<'a> {
 }
 
 impl Suite {
-    /// Reads the suite; `binaries` is where our tools are.
+    /// Reads the suite; `binaries` is where our tools are, `program` is `vz-golden`.
     ///
     /// # Errors
     /// A file of the suite is not as described.
-    pub fn load(binaries: PathBuf) -> Result<Suite> {
+    pub fn load(binaries: PathBuf, program: &Path) -> Result<Suite> {
         let sources = Sources::new();
         let binaries = std::path::absolute(&binaries).map_err(Error::file("find", &binaries))?;
         let groups = case::load(&sources.suite.join("cases"))?;
         let states = States::load(&sources.suite.join("states.toml"))?;
-        Ok(Suite { groups, runner: Runner { binaries, sources, states } })
+        let program = program.to_owned();
+        Ok(Suite { groups, runner: Runner { binaries, sources, states }, program })
     }
 
     /// `passing.txt`.
@@ -72,10 +76,9 @@ impl Suite {
 
     /// Runs the cases whose names contain one of `filters` (all, without any): those that need no
     /// container, or with `real` the others. The outcomes are in the order of the cases.
-    ///
-    /// # Errors
-    /// Something around the cases failed.
-    pub fn run(&self, real: bool, filters: &[String]) -> Result<Vec<Outcome>> {
+    pub fn run(&self, real: bool, filters: &[String]) -> Vec<Outcome> {
+        cgroups::sweep();
+        scratch::sweep();
         let units = self.units(real, filters);
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::new());
@@ -90,11 +93,22 @@ impl Suite {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
         let done = done.into_inner().unwrap_or_default();
-        let lists = done.into_iter().collect::<Result<Vec<_>>>()?;
-        let mut outcomes: Vec<Outcome> = lists.into_iter().flatten().collect();
+        let mut outcomes: Vec<Outcome> = done.into_iter().flatten().collect();
         outcomes.retain(|outcome| is_wanted(&outcome.case, filters));
         outcomes.sort_by(|a, b| a.case.cmp(&b.case));
-        Ok(outcomes)
+        outcomes
+    }
+
+    /// Runs cases of one group on the node that this process is on.
+    ///
+    /// # Errors
+    /// There is no such case, or its node cannot be made.
+    pub fn inside(&self, names: &[String]) -> Result<Vec<Outcome>> {
+        let first = names.first().map_or("", String::as_str);
+        let has = |group: &&Group| group.cases.iter().any(|case| case.name == first);
+        let group = self.groups.iter().find(has);
+        let group = group.ok_or_else(|| Error::NoSuchCase(first.to_owned()))?;
+        real::inside(&self.runner, group, names)
     }
 
     fn units(&self, real: bool, filters: &[String]) -> Vec<Unit<'_>> {
@@ -106,12 +120,20 @@ impl Suite {
         units.filter(|unit| unit.cases.iter().any(is_run)).collect()
     }
 
-    fn unit(&self, unit: &Unit<'_>, real: bool) -> Result<Vec<Outcome>> {
+    fn unit(&self, unit: &Unit<'_>, real: bool) -> Vec<Outcome> {
+        let cases = || unit.cases.iter().filter(|case| case.is_rootless() != real);
+        // What fails around a case is told as its failure: the others are of use without it.
+        let not_run = |case: &Case, error: &Error| Outcome::not_run(case, error.to_string());
         if real {
-            return real::run(&self.runner, unit.group, unit.cases);
+            let names: Vec<&str> = cases().map(|case| case.name.as_str()).collect();
+            return real::run(&self.runner, &self.program, &names)
+                .unwrap_or_else(|error| cases().map(|case| not_run(case, &error)).collect());
         }
-        let rootless = unit.cases.iter().filter(|case| case.is_rootless());
-        rootless.map(|case| self.runner.run(unit.group, case)).collect()
+        let one = |case| match self.runner.run(unit.group, case) {
+            Ok(outcome) => outcome,
+            Err(error) => not_run(case, &error),
+        };
+        cases().map(one).collect()
     }
 }
 
