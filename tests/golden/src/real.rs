@@ -108,7 +108,7 @@ fn templates(runner: &Runner) -> Result<PathBuf> {
 /// # Errors
 /// The node's files cannot be made.
 pub fn inside(runner: &Runner, group: &Group, names: &[String]) -> Result<Vec<Outcome>> {
-    let tree = Tree { root: "/".into(), proc: "/tmp/vz-golden-no-proc".into() };
+    let tree = Tree { root: "/".into(), proc: "/run/vz-golden-proc".into() };
     let cases = group.cases.iter().filter(|case| names.contains(&case.name));
     cases.map(|case| one(runner, group, case, &tree)).collect()
 }
