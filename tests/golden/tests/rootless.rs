@@ -1,0 +1,15 @@
+//! The recorded cases that need no container, against the tools as they are.
+
+use vz_golden::suite::{self, Suite};
+
+#[test]
+fn the_ratchet_holds() {
+    let program = env!("CARGO_BIN_EXE_vz-golden");
+    let suite = Suite::load(suite::build().unwrap(), program.as_ref()).unwrap();
+    let ratchet = suite.ratchet().unwrap();
+    let verdict = ratchet.judge(&suite.run(false, &[]));
+    for (group, names) in &verdict.pending {
+        println!("pending in {group}: {}", names.len());
+    }
+    assert!(verdict.holds(), "\n{}", verdict.complaints());
+}
