@@ -17,7 +17,7 @@ use crate::error::OsText;
 mod cgroups;
 mod imitation;
 
-pub use cgroups::{Cgroups, process_of};
+pub use cgroups::{Cgroups, container_of, process_of};
 pub use imitation::Imitation;
 
 /// Why a source has nothing to say.
