@@ -4,13 +4,15 @@
 //! container cannot change; nothing of a container's files is looked at.
 #![forbid(unsafe_code)]
 
+mod words;
+
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::{Command, ExitCode, Stdio};
 
 use vz_conf::ctid::Ctid;
+use vz_core::accounting::column::{Column, take_container};
 use vz_sys::pty;
-use vzps::{Column, take_container, words};
 
 fn main() -> ExitCode {
     match run() {
@@ -23,7 +25,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, String> {
-    let (container, others) = take_container(std::env::args_os().skip(1))?;
+    let prefix = std::env::var_os("VZ_SYSROOT").filter(|value| !value.is_empty());
+    let prefix = prefix.map(std::path::PathBuf::from);
+    let (container, others) = take_container(std::env::args_os().skip(1), prefix.as_deref())?;
     let typed: Vec<String> =
         others.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let words = words::read(&typed);

@@ -15,6 +15,7 @@ use vz_conf::ubc::{Resource, UNLIMITED};
 use crate::error::OsText;
 
 mod cgroups;
+pub mod column;
 mod imitation;
 
 pub use cgroups::{Cgroups, container_of, process_of};

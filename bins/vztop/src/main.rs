@@ -14,8 +14,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use vz_conf::ctid::Ctid;
+use vz_core::accounting::column::{Column, take_container};
 use vz_sys::pty::{self, RawMode};
-use vzps::{Column, take_container};
 
 /// Keys, and what top sorts by after them.
 const SORTS: [(u8, &str); 4] = [(b'P', "%CPU"), (b'M', "%MEM"), (b'T', "TIME+"), (b'N', "PID")];
@@ -35,7 +35,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, String> {
-    let (container, words) = take_container(std::env::args_os().skip(1))?;
+    let prefix = std::env::var_os("VZ_SYSROOT").filter(|value| !value.is_empty());
+    let prefix = prefix.map(std::path::PathBuf::from);
+    let (container, words) = take_container(std::env::args_os().skip(1), prefix.as_deref())?;
     let stdout = io::stdout();
     let is_batch = words.iter().filter_map(|word| word.to_str()).any(asks_for_batch);
     let code = match stdout.is_terminal() && !is_batch {
@@ -158,10 +160,10 @@ fn draw(container: Option<Ctid>, top: &mut Child, ended: &SignalFd) -> io::Resul
     let mut screen: Vec<String> = Vec::new();
     let mut was_in_table = false;
     loop {
-        if frames.lines.buffer().is_empty() {
-            if let Some(wish) = wait(&frames, ended, &screen)? {
-                return Ok(Some(wish));
-            }
+        if frames.lines.buffer().is_empty()
+            && let Some(wish) = wait(&frames, ended, &screen)?
+        {
+            return Ok(Some(wish));
         }
         let Some(line) = frames.next_line()? else {
             show(&screen)?;

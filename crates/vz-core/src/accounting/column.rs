@@ -1,23 +1,22 @@
 //! What vzps and vztop share: the option `-E`, and the CTID column of a table of processes.
-#![forbid(unsafe_code)]
-
-pub mod words;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
 
 use vz_conf::ctid::Ctid;
-use vz_core::accounting::container_of;
-use vz_core::names;
-use vz_core::node::Node;
+
+use super::container_of;
+use crate::names;
+use crate::node::Node;
 
 /// Takes `-E CTID` (a name will do) out of a command line; what is left is for ps or top. Of
-/// several the last counts.
+/// several the last counts. The node's paths lie below `prefix`, if there is one.
 ///
 /// # Errors
 /// The line to say when the container is missing or there is none of that name.
 pub fn take_container(
     arguments: impl Iterator<Item = OsString>,
+    prefix: Option<&Path>,
 ) -> Result<(Option<Ctid>, Vec<OsString>), String> {
     let (mut container, mut others) = (None, Vec::new());
     let mut arguments = arguments;
@@ -27,20 +26,17 @@ pub fn take_container(
             None => others.push(word),
             Some(id) if id.is_empty() => {
                 let next = arguments.next().ok_or("option requires an argument -- 'E'")?;
-                container = Some(find(&next.to_string_lossy())?);
+                container = Some(find(&next.to_string_lossy(), prefix)?);
             }
-            Some(id) => container = Some(find(&id)?),
+            Some(id) => container = Some(find(&id, prefix)?),
         }
     }
     Ok((container, others))
 }
 
 /// The container that a word means.
-fn find(word: &str) -> Result<Ctid, String> {
-    let by_name = || {
-        let prefix = std::env::var_os("VZ_SYSROOT").filter(|value| !value.is_empty());
-        names::find(&Node::load(prefix.map(PathBuf::from)).ok()?, word)
-    };
+fn find(word: &str, prefix: Option<&Path>) -> Result<Ctid, String> {
+    let by_name = || names::find(&Node::load(prefix.map(Path::to_owned)).ok()?, word);
     word.parse().ok().or_else(by_name).ok_or_else(|| format!("CT ID {word} is invalid."))
 }
 
@@ -113,11 +109,10 @@ fn after_first_word(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails so")]
     use super::*;
 
     fn take(line: &str) -> Result<(Option<Ctid>, Vec<OsString>), String> {
-        take_container(line.split_whitespace().map(OsString::from))
+        take_container(line.split_whitespace().map(OsString::from), None)
     }
 
     #[test]
