@@ -238,8 +238,11 @@ pub fn parse_line(line: &[u8]) -> Result<Option<KeyValue>, WarningKind> {
     Ok(fields)
 }
 
+/// A key and its value, where they stand.
+pub(crate) type Fields<'l> = (&'l [u8], &'l [u8]);
+
 /// As [`parse_line`], of a line without its backslashes, and without making copies.
-pub(crate) fn fields(line: &[u8]) -> Result<Option<(&[u8], &[u8])>, WarningKind> {
+pub(crate) fn fields(line: &[u8]) -> Result<Option<Fields<'_>>, WarningKind> {
     let line = trim(line);
     if line.is_empty() || line[0] == b'#' {
         return Ok(None);

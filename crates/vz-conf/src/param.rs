@@ -413,11 +413,13 @@ pub fn by_key(key: &str) -> Option<&'static Param> {
         let mut all: Vec<_> =
             PARAMS.iter().flat_map(|param| keys(param).map(move |key| (*key, param))).collect();
         // Stable: of two rows with one key the first counts.
-        all.sort_by_key(|(key, _)| *key);
+        all.sort_by_key(|(key, _)| (key.len(), *key));
         all.dedup_by_key(|(key, _)| *key);
         all
     });
-    let place = KEYS.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+    // By length first: most comparisons are then of two numbers.
+    let place =
+        KEYS.binary_search_by(|(other, _)| (other.len(), *other).cmp(&(key.len(), key))).ok()?;
     Some(KEYS[place].1)
 }
 

@@ -367,7 +367,8 @@ impl<'n> Reader<'n> {
 /// What is there, without asking for each: directories that many containers lie in are listed
 /// once.
 struct Places {
-    directories: Option<BTreeMap<PathBuf, HashMap<OsString, bool>>>,
+    /// By their paths as text: to compare paths part by part would cost as much as to ask.
+    directories: Option<BTreeMap<OsString, HashMap<OsString, bool>>>,
 }
 
 impl Places {
@@ -383,10 +384,10 @@ impl Places {
         let (Some(directories), Some((parent, name))) = (&mut self.directories, parts) else {
             return path.exists();
         };
-        if !directories.contains_key(parent) {
-            directories.insert(parent.to_owned(), names_in(parent));
+        if !directories.contains_key(parent.as_os_str()) {
+            directories.insert(parent.into(), names_in(parent));
         }
-        match directories.get(parent).and_then(|names| names.get(name)) {
+        match directories.get(parent.as_os_str()).and_then(|names| names.get(name)) {
             // A link may lead nowhere.
             Some(is_link) => !is_link || path.exists(),
             None => false,
