@@ -78,6 +78,7 @@ fn version(node: &Node, amount: Amount) -> Result<Vec<Row>> {
 }
 
 /// `vzlist -a` over many stopped containers, on a node of files.
+#[expect(clippy::disallowed_methods, reason = "a tree of our own, below a temporary directory")]
 fn list(node: &Node, amount: Amount) -> Result<Vec<Row>> {
     const LIMITS: [(u32, f64); 2] = [(1_000, 10.0), (10_000, 100.0)];
     let vzlist = node.program("vzlist");
@@ -105,6 +106,7 @@ fn list(node: &Node, amount: Amount) -> Result<Vec<Row>> {
 }
 
 /// A node's tree with so many containers that do not run.
+#[expect(clippy::disallowed_methods, reason = "a tree of our own, below a temporary directory")]
 fn make_stopped(root: &Path, number: u32) -> Result<()> {
     const FIRST: u32 = 1000;
     let directory = |path: &str| fs::create_dir_all(root.join(path));
