@@ -108,7 +108,6 @@ impl Words {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     fn read(line: &str) -> (Vec<String>, bool, bool) {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
