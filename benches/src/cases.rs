@@ -1,6 +1,7 @@
 //! What is measured, and what is to be reached.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -36,8 +37,9 @@ pub struct Amount {
 pub type Part = fn(&Node, Amount) -> Result<Vec<Row>>;
 
 /// The parts in their order.
-pub const PARTS: [(&str, Part); 7] = [
+pub const PARTS: [(&str, Part); 8] = [
     ("version", version),
+    ("list", list),
     ("start", start),
     ("exec", exec),
     ("vzmon", vzmon),
@@ -73,6 +75,58 @@ fn version(node: &Node, amount: Amount) -> Result<Vec<Row>> {
     row.target = format!("+{LIMIT} ms (is {over:+.2})");
     row.reached = Some(over <= LIMIT);
     Ok(vec![row])
+}
+
+/// `vzlist -a` over many stopped containers, on a node of files.
+#[expect(clippy::disallowed_methods, reason = "a tree of our own, below a temporary directory")]
+fn list(node: &Node, amount: Amount) -> Result<Vec<Row>> {
+    const LIMITS: [(u32, f64); 2] = [(1_000, 10.0), (10_000, 100.0)];
+    let vzlist = node.program("vzlist");
+    let run = |(number, limit): &(u32, f64)| {
+        let root = node.beside(&format!("list-{number}"));
+        make_stopped(&root, *number)?;
+        let mut taken = measure::Samples::default();
+        for _ in 0..amount.runs {
+            let mut command = measure::command(&vzlist, ["-a"]);
+            command.env("VZ_SYSROOT", &root);
+            taken.push(measure::run(command)?);
+        }
+        fs::remove_dir_all(&root)?;
+        let median = taken.median();
+        Ok(Row {
+            what: format!("vzlist -a, {number} stopped containers"),
+            ours: format!("{median:.2} ({:.2}) ms", taken.least()),
+            peer: String::new(),
+            ratio: None,
+            target: format!("<= {limit} ms"),
+            reached: Some(median <= *limit),
+        })
+    };
+    LIMITS.iter().map(run).collect()
+}
+
+/// A node's tree with so many containers that do not run.
+#[expect(clippy::disallowed_methods, reason = "a tree of our own, below a temporary directory")]
+fn make_stopped(root: &Path, number: u32) -> Result<()> {
+    const FIRST: u32 = 1000;
+    let directory = |path: &str| fs::create_dir_all(root.join(path));
+    for path in ["etc/vz/conf", "private", "root", "dump"] {
+        directory(path)?;
+    }
+    let places = "VE_ROOT=\"/root/$VEID\"\nVE_PRIVATE=\"/private/$VEID\"\n";
+    fs::write(root.join("etc/vz/vz.conf"), format!("LOCKDIR=/lock\nDUMPDIR=/dump\n{places}"))?;
+    for id in FIRST..FIRST + number {
+        directory(&format!("private/{id}"))?;
+        directory(&format!("root/{id}"))?;
+        let text = format!(
+            "PHYSPAGES=\"0:65536\"\nSWAPPAGES=\"0:131072\"\nDISKSPACE=\"2097152:2306867\"\n\
+             DISKINODES=\"131072:144179\"\nQUOTATIME=\"0\"\nCPUUNITS=\"1000\"\nNETFILTER=\"stateless\"\n\
+             {places}IP_ADDRESS=\"192.0.2.7\"\nHOSTNAME=\"h{id}.example.com\"\nVE_LAYOUT=\"simfs\"\n\
+             OSTEMPLATE=\"debian-12-x86_64\"\nORIGIN_SAMPLE=\"vswap-256m\"\n"
+        );
+        fs::write(root.join(format!("etc/vz/conf/{id}.conf")), text)?;
+    }
+    Ok(())
 }
 
 fn start(node: &Node, amount: Amount) -> Result<Vec<Row>> {

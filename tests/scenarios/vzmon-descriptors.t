@@ -18,9 +18,9 @@ An open file, and odd streams, of the shell that starts the container.
 
   $ exec 9< /dev/zero
   $ vzctl --quiet start $CTID > out 2>&1 < /dev/zero
-  $ open_files() { for fd in /proc/$1/fd/*; do readlink $fd; done | sed 's,/dev/pts/[0-9][0-9]*,terminal,;s,^pipe:.*,pipe:N,' | sort; }
+  $ open_files() { for fd in /proc/$1/fd/*; do readlink $fd; done | sed 's,/dev/pts/[0-9][0-9]*,terminal,;s,^pipe:.*,pipe:N,;s,^socket:.*,socket:N,' | sort; }
 
-vzmon: the streams, its init, both ends of the console.
+vzmon: the streams, its init, both ends of the console, what `vzctl console` connects to.
 
   $ open_files $(number monitor)
   /dev/null
@@ -28,6 +28,7 @@ vzmon: the streams, its init, both ends of the console.
   /dev/null
   /dev/pts/ptmx
   anon_inode:[pidfd]
+  socket:N
   terminal
 
 init: what it opened itself comes after the streams.
@@ -48,6 +49,7 @@ A vzmon that has taken over: its sentinel, and a pipe to it. The sentinel: the p
   anon_inode:[pidfd]
   anon_inode:[pidfd]
   pipe:N
+  socket:N
   terminal
   $ sentinel=$(pgrep -P $(number monitor)); open_files $sentinel
   pipe:N

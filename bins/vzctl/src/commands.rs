@@ -13,7 +13,7 @@ use vz_conf::param::Commands;
 use vz_core::container::Container;
 use vz_core::error::{Error, Result};
 use vz_core::lifecycle::{
-    create, destroy, enter, exec, mounting, set, start, stop, teardown, vzmon,
+    console, create, destroy, enter, exec, mounting, set, start, stop, teardown, vzmon,
 };
 use vz_core::lock::Lock;
 use vz_core::node::Node;
@@ -54,6 +54,8 @@ pub enum Command {
     Enter,
     /// `runscript`
     Runscript,
+    /// `console`
+    Console,
 }
 
 impl Command {
@@ -74,6 +76,7 @@ impl Command {
             "exec3" => Command::Exec3,
             "enter" => Command::Enter,
             "runscript" => Command::Runscript,
+            "console" => Command::Console,
             _ => return None,
         })
     }
@@ -96,10 +99,8 @@ impl Command {
 
     /// It changes nothing that another command could trip over.
     fn needs_no_lock(self) -> bool {
-        matches!(
-            self,
-            Command::Exec | Command::Exec2 | Command::Exec3 | Command::Enter | Command::Status
-        )
+        use Command::{Console, Enter, Exec, Exec2, Exec3, Status};
+        matches!(self, Exec | Exec2 | Exec3 | Enter | Console | Status)
     }
 }
 
@@ -118,8 +119,13 @@ enum Options {
     None,
     Create(Change),
     Set(Change),
-    Life { start: start::Options, stop: stop::Options },
+    Life {
+        start: start::Options,
+        stop: stop::Options,
+    },
     Words,
+    /// The number of the terminal.
+    Console(u32),
 }
 
 /// Runs a command; the value is vzctl's exit code.
@@ -210,11 +216,26 @@ fn parse_options(
         Command::Exec | Command::Exec2 | Command::Exec3 | Command::Enter | Command::Runscript => {
             Ok(Options::Words)
         }
+        Command::Console => Ok(Options::Console(parse_terminal(words)?)),
         _ if words.is_empty() => Ok(Options::None),
         _ => {
             let words: String =
                 words.iter().map(|word| format!("{} ", word.to_string_lossy())).collect();
             Err(Error::Refused(Exit::InvalidSyntax, format!("Invalid options: {words}")))
+        }
+    }
+}
+
+/// The one argument of `console`; without one it is the console itself.
+fn parse_terminal(words: &[OsString]) -> Result<u32> {
+    match words {
+        [] => Ok(0),
+        [word] => word.to_str().and_then(|word| word.parse().ok()).ok_or_else(|| {
+            let text = format!("Invalid tty number: {}", word.to_string_lossy());
+            Error::Refused(Exit::InvalidValue, text)
+        }),
+        _ => {
+            Err(Error::Refused(Exit::InvalidSyntax, "Invalid syntax: too many parameters!".into()))
         }
     }
 }
@@ -293,6 +314,9 @@ fn dispatch(
         (Command::Mount, _) => mounting::mount(container, false, output),
         (Command::Umount, _) => mounting::umount(container, output),
         (Command::Status, _) => status(container),
+        (Command::Console, Options::Console(number)) => {
+            console::require_number(number).and_then(|()| console::attach(container, output))
+        }
         (Command::Runscript, _) => return runscript(container, words, output),
         (Command::Enter, _) => return enter_container(container, words, output),
         _ => return run_inside(command, container, words, output),

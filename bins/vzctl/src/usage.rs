@@ -24,6 +24,7 @@ vzctl destroy | delete | mount | umount | status <ctid>
 vzctl exec | exec2 | exec3 <ctid> <command> [arg ...]
 vzctl enter <ctid> [--exec <command> [arg ...]]
 vzctl runscript <ctid> <script>
+vzctl console <ctid> [<tty number>]
 vzctl set <ctid> [--save] [--force] [--setmode restart|ignore] [parameters]
 ";
 

@@ -1,13 +1,12 @@
 //! vzmon: one for each running container.
 //!
 //! It is the parent of the container's init and sees how that ends; it owns the console and reads
-//! what nobody else does, so that a guest never blocks on it. When init has ended, vzevent takes
-//! its place. It knows nothing of configurations and allocates next to nothing: it is there once
-//! for each container, all the time.
+//! what is written there, so that a guest never blocks on it, and hands it to the `vzctl console`
+//! that is attached. When init has ended, vzevent takes its place. It knows nothing of
+//! configurations and allocates next to nothing: it is there once for each container, all the time.
 //!
-//! `vzmon CTID VZEVENT PIDFD MASTER TERMINAL`: the container; the program that takes over; a
-//! descriptor of init; both ends of the console, of which the terminal's is only kept open, so that
-//! a guest that closes it does not hang it up.
+//! `vzmon CTID VZEVENT PIDFD MASTER TERMINAL LISTENER`: the container; the program that takes over;
+//! a descriptor of init; both ends of the console; what `vzctl console` connects to.
 //!
 //! # When it is killed
 //!
@@ -17,7 +16,7 @@
 //! namespace (see [`vz_sys::foreign_init`]), which costs as much private memory as vzmon itself.
 //!
 //! What is lost for good:
-//! - what was written to the console and had not been read yet;
+//! - what was written to the console: all that was kept, and what had not been read yet;
 //! - the old console: it hangs up, as a terminal does. /dev/console is a new one, and a getty there
 //!   comes back; what has inherited init's own streams and writes there gets EIO;
 //! - the container's process list has one entry more, the sentinel;
@@ -26,6 +25,8 @@
 //! - a restart counts as a halt if init is being traced by somebody else when it ends, where the
 //!   node forbids tracing (`kernel.yama.ptrace_scope` 3), and as long as no sentinel can be made.
 #![forbid(unsafe_code)]
+
+mod console;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -41,12 +42,11 @@ use vz_sys::clone;
 use vz_sys::foreign_init::Sentinel;
 use vz_sys::pidfd::{self, Ended};
 
+use crate::console::Console;
+
 /// How init ends when it was told to restart: the kernel shows reboot(2) in a pid namespace as
 /// death by this signal, and a halt as death by SIGINT (pid_namespaces(7)).
 const RESTART: i32 = nix::libc::SIGHUP;
-
-/// What is read from the console at once, in bytes: a terminal holds no more.
-const CHUNK: usize = 4096;
 
 /// After how many milliseconds a sentinel that could not be made is tried again: the container may
 /// have been at the limit of its processes.
@@ -54,6 +54,9 @@ const TRY_AGAIN: u16 = 10_000;
 
 /// One that was killed sooner than this is taken for one that could not be made.
 const SOON: Duration = Duration::from_millis(100);
+
+/// How many milliseconds a console that is hung up again and again is left alone.
+const REST: u8 = 100;
 
 fn main() -> ExitCode {
     match run() {
@@ -71,12 +74,14 @@ fn run() -> io::Result<Infallible> {
         return Err(usage());
     };
     let mut descriptors = words.map(|word| inherited(word.ok()?)).collect::<Vec<_>>().into_iter();
-    let (Some(Some(init)), Some(Some(master)), Some(Some(_terminal))) =
-        (descriptors.next(), descriptors.next(), descriptors.next())
+    let mut next = || descriptors.next().flatten();
+    let (Some(init), Some(master), Some(terminal), Some(listener)) =
+        (next(), next(), next(), next())
     else {
         return Err(usage());
     };
-    let ended = Watch::over(init.as_fd(), master.as_fd())?.wait()?;
+    let console = Console::new(master, terminal, listener)?;
+    let ended = Watch::over(init.as_fd(), console)?.wait()?;
     let event = if ended == Some(Ended::Signal(RESTART)) { c"reboot" } else { c"stop" };
     let arguments = [vzevent.clone(), ctid, event.to_owned()];
     Err(clone::execute(&vzevent, &arguments, &environment()))
@@ -112,25 +117,28 @@ enum Witness {
 }
 
 /// What there is to do.
-#[derive(Default)]
 struct Ready {
     sentinel_ended: bool,
     init_ended: bool,
-    readable: bool,
+    console: [PollFlags; 3],
+}
+
+impl Ready {
+    const NOTHING: Ready =
+        Ready { sentinel_ended: false, init_ended: false, console: [PollFlags::empty(); 3] };
 }
 
 /// The wait for init's end.
 struct Watch<'a> {
     init: BorrowedFd<'a>,
-    master: BorrowedFd<'a>,
-    console_open: bool,
+    console: Console,
     witness: Witness,
 }
 
 impl<'a> Watch<'a> {
-    fn over(init: BorrowedFd<'a>, master: BorrowedFd<'a>) -> io::Result<Watch<'a>> {
+    fn over(init: BorrowedFd<'a>, console: Console) -> io::Result<Watch<'a>> {
         let witness = if pidfd::is_child(init)? { Witness::Ourselves } else { Witness::Missing };
-        let mut watch = Watch { init, master, console_open: true, witness };
+        let mut watch = Watch { init, console, witness };
         watch.post_sentinel();
         Ok(watch)
     }
@@ -144,11 +152,12 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Reads the console until init has ended. How is `None` when nobody can tell.
+    /// Sees to the console until init has ended. How is `None` when nobody can tell.
     fn wait(mut self) -> io::Result<Option<Ended>> {
         loop {
-            let Some(Ready { sentinel_ended, init_ended, readable }) = self.poll()? else {
+            let Some(Ready { sentinel_ended, init_ended, console }) = self.poll()? else {
                 self.post_sentinel();
+                self.console.wake();
                 continue;
             };
             if sentinel_ended {
@@ -158,38 +167,45 @@ impl<'a> Watch<'a> {
             } else if init_ended {
                 return Ok(pidfd::reap(self.init).ok());
             }
-            if readable {
-                self.read_console();
-            }
+            self.console.handle(console);
         }
     }
 
-    /// Waits until there is something to do. `None` when it is time to try for a sentinel again.
+    /// Waits until there is something to do. `None` when a pause is over: it is time to try for a
+    /// sentinel again, or to look at the console.
     fn poll(&self) -> io::Result<Option<Ready>> {
         // What is not wanted is replaced by init, which ends the wait for good when it has ended: a
         // hang-up of a descriptor is reported even when nothing is asked of it.
         let sentinel = match &self.witness {
-            Witness::Sentinel(sentinel, _) => Some(sentinel.as_fd()),
+            Witness::Sentinel(sentinel, _) => Some((sentinel.as_fd(), PollFlags::POLLIN)),
             _ => None,
         };
-        let console = self.console_open.then_some(self.master);
+        let init = (self.init, PollFlags::POLLIN);
+        let [terminal, listener, attached] = self.console.wanted();
+        let wanted = [sentinel, Some(init), terminal, listener, attached];
         let timeout = match self.witness {
+            _ if self.console.is_resting() => PollTimeout::from(REST),
             Witness::Missing => PollTimeout::from(TRY_AGAIN),
             _ => PollTimeout::NONE,
         };
-        let mut descriptors = [sentinel, Some(self.init), console]
-            .map(|wanted| PollFd::new(wanted.unwrap_or(self.init), PollFlags::POLLIN));
+        let mut descriptors = wanted.map(|wanted| {
+            let (descriptor, events) = wanted.unwrap_or(init);
+            PollFd::new(descriptor, events)
+        });
         match poll(&mut descriptors, timeout) {
             Ok(0) => return Ok(None),
             Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Some(Ready::default())),
+            Err(Errno::EINTR) => return Ok(Some(Ready::NOTHING)),
             Err(error) => return Err(error.into()),
         }
-        let is_ready = |slot: usize| descriptors[slot].any() == Some(true);
+        let found = |slot: usize| match wanted[slot] {
+            Some(_) => descriptors[slot].revents().unwrap_or(PollFlags::empty()),
+            None => PollFlags::empty(),
+        };
         Ok(Some(Ready {
-            sentinel_ended: sentinel.is_some() && is_ready(0),
-            init_ended: is_ready(1),
-            readable: console.is_some() && is_ready(2),
+            sentinel_ended: !found(0).is_empty(),
+            init_ended: !found(1).is_empty(),
+            console: [found(2), found(3), found(4)],
         }))
     }
 
@@ -204,14 +220,5 @@ impl<'a> Watch<'a> {
             Err(_) => self.witness = Witness::Lost,
         }
         None
-    }
-
-    fn read_console(&mut self) {
-        let mut unread = [0; CHUNK];
-        match nix::unistd::read(self.master, &mut unread) {
-            Ok(length) if length > 0 => {}
-            Err(Errno::EINTR | Errno::EAGAIN) => {}
-            _ => self.console_open = false,
-        }
     }
 }

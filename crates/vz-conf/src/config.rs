@@ -11,7 +11,7 @@ use crate::ctid::{Ctid, parse_name};
 use crate::device::{DeviceList, DeviceRule, Devnode, PciList};
 use crate::error::ParseError;
 use crate::feature::Features;
-use crate::file::{ConfFile, Entry};
+use crate::file::{self, ConfFile};
 use crate::ipaddr::AddressList;
 use crate::layout::Layout;
 use crate::list::{WordList, first_word, parse_netdevs};
@@ -183,21 +183,54 @@ impl Config {
         context: &Context,
     ) -> (Self, Vec<Warning>) {
         let mut config = Self::default();
-        let mut warnings = Vec::new();
-        for entry in file.entries() {
-            let (line, kinds) = match entry {
-                Ok(entry) => (entry.line, config.read_entry(&entry, scope, context)),
-                Err((line, kind)) => (line, vec![kind]),
-            };
-            let warn = |kind| Warning { file: path.into(), line, kind };
-            warnings.extend(kinds.into_iter().map(warn));
-        }
+        let warnings = config.read_lines(file.lines(), path, scope, context);
         (config, warnings)
     }
 
-    /// Reads one line.
-    fn read_entry(&mut self, entry: &Entry, scope: Scope, context: &Context) -> Vec<WarningKind> {
-        let (key, text) = (entry.key.as_str(), entry.text());
+    /// As [`Config::read`], of a file's bytes, into values of which none is set yet: for whoever
+    /// reads thousands of files and edits none.
+    #[must_use]
+    pub fn read_bytes(
+        &mut self,
+        bytes: &[u8],
+        path: &Path,
+        scope: Scope,
+        context: &Context,
+    ) -> Vec<Warning> {
+        self.read_lines(bytes.split_inclusive(|byte| *byte == b'\n'), path, scope, context)
+    }
+
+    fn read_lines<'l>(
+        &mut self,
+        lines: impl Iterator<Item = &'l [u8]>,
+        path: &Path,
+        scope: Scope,
+        context: &Context,
+    ) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for (index, line) in lines.enumerate() {
+            let kinds = match file::fields(&file::unescape(line)) {
+                Ok(None) => continue,
+                Ok(Some((key, value))) => {
+                    self.read_entry(&String::from_utf8_lossy(key), value, scope, context)
+                }
+                Err(kind) => vec![kind],
+            };
+            let warn = |kind| Warning { file: path.into(), line: index + 1, kind };
+            warnings.extend(kinds.into_iter().map(warn));
+        }
+        warnings
+    }
+
+    /// Reads one line's key and value.
+    fn read_entry(
+        &mut self,
+        key: &str,
+        value: &[u8],
+        scope: Scope,
+        context: &Context,
+    ) -> Vec<WarningKind> {
+        let text = String::from_utf8_lossy(value);
         let Some(param) = param::by_key(key) else {
             return match key {
                 // The original takes a line without a key for addresses to delete.
@@ -212,7 +245,7 @@ impl Config {
             }
             _ => {}
         }
-        let is_text = std::str::from_utf8(&entry.value).is_ok();
+        let is_text = std::str::from_utf8(value).is_ok();
         let outcome = match param.kind {
             Kind::Path if !is_text => Err(ParseError::Syntax),
             _ => self.assign(param.id, &text, context),

@@ -101,6 +101,11 @@ impl ConfFile {
         self.lines.is_empty()
     }
 
+    /// The lines, each with its newline, which only the last may lack.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.lines.iter().map(Vec::as_slice)
+    }
+
     /// The readable lines in order, and what is the matter with unreadable ones.
     pub fn entries(&self) -> impl Iterator<Item = Result<Entry, (usize, WarningKind)>> + '_ {
         self.lines.iter().enumerate().filter_map(|(index, bytes)| {
@@ -229,8 +234,16 @@ fn keep_owner_and_mode(new: &File, old: Option<&Metadata>) -> io::Result<()> {
 /// # Errors
 /// The [`WarningKind`] of a line that has no `=`, a key above 511 bytes or a single quote mark.
 pub fn parse_line(line: &[u8]) -> Result<Option<KeyValue>, WarningKind> {
-    let line = unescape(line);
-    let line = trim(&line);
+    let fields = fields(&unescape(line))?.map(|(key, value)| (key.to_vec(), value.to_vec()));
+    Ok(fields)
+}
+
+/// A key and its value, where they stand.
+pub(crate) type Fields<'l> = (&'l [u8], &'l [u8]);
+
+/// As [`parse_line`], of a line without its backslashes, and without making copies.
+pub(crate) fn fields(line: &[u8]) -> Result<Option<Fields<'_>>, WarningKind> {
+    let line = trim(line);
     if line.is_empty() || line[0] == b'#' {
         return Ok(None);
     }
@@ -246,11 +259,14 @@ pub fn parse_line(line: &[u8]) -> Result<Option<KeyValue>, WarningKind> {
             &rest[..end]
         }
     };
-    Ok(Some((key.to_vec(), value.to_vec())))
+    Ok(Some((key, value)))
 }
 
-/// Removes backslashes, keeping what follows each; stops at a NUL.
-fn unescape(line: &[u8]) -> Vec<u8> {
+/// Removes backslashes, keeping what follows each; stops at a NUL. Most lines have neither.
+pub(crate) fn unescape(line: &[u8]) -> Cow<'_, [u8]> {
+    if !line.iter().any(|byte| matches!(byte, b'\\' | 0)) {
+        return line.into();
+    }
     let mut plain = Vec::with_capacity(line.len());
     let mut bytes = line.iter().copied().take_while(|b| *b != 0);
     while let Some(byte) = bytes.next() {
@@ -260,7 +276,7 @@ fn unescape(line: &[u8]) -> Vec<u8> {
             plain.push(escaped);
         }
     }
-    plain
+    plain.into()
 }
 
 /// Cuts blanks off both ends.

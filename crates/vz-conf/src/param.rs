@@ -4,6 +4,8 @@
 //! vzcfgvalidate all go by it. It is in the order of the original, which is the order in which
 //! new keys are appended to a file.
 
+use std::sync::LazyLock;
+
 use crate::list::{BLANKS, BLANKS_AND_COMMA};
 use crate::ubc::Resource;
 
@@ -405,7 +407,20 @@ impl Param {
 /// The parameter with this key or an older name of it.
 #[must_use]
 pub fn by_key(key: &str) -> Option<&'static Param> {
-    PARAMS.iter().find(|param| param.key == Some(key) || param.aliases.contains(&key))
+    // vzlist asks for every line of every container's file.
+    static KEYS: LazyLock<Vec<(&str, &Param)>> = LazyLock::new(|| {
+        let keys = |param: &'static Param| param.key.iter().chain(param.aliases);
+        let mut all: Vec<_> =
+            PARAMS.iter().flat_map(|param| keys(param).map(move |key| (*key, param))).collect();
+        // Stable: of two rows with one key the first counts.
+        all.sort_by_key(|(key, _)| (key.len(), *key));
+        all.dedup_by_key(|(key, _)| *key);
+        all
+    });
+    // By length first: most comparisons are then of two numbers.
+    let place =
+        KEYS.binary_search_by(|(other, _)| (other.len(), *other).cmp(&(key.len(), key))).ok()?;
+    Some(KEYS[place].1)
 }
 
 /// The parameter that a command's long option, without its dashes, sets.

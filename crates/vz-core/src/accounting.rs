@@ -15,9 +15,10 @@ use vz_conf::ubc::{Resource, UNLIMITED};
 use crate::error::OsText;
 
 mod cgroups;
+pub mod column;
 mod imitation;
 
-pub use cgroups::{Cgroups, process_of};
+pub use cgroups::{Cgroups, container_of, process_of};
 pub use imitation::Imitation;
 
 /// Why a source has nothing to say.

@@ -3,16 +3,18 @@
 //! One pass, no process and no lock for each container; what costs a look at the kernel is only
 //! looked at when it is asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 use vz_conf::config::Config;
 use vz_conf::context::Context;
 use vz_conf::ctid::Ctid;
-use vz_conf::file::ConfFile;
 use vz_conf::layout::Layout;
 use vz_conf::param::Scope;
 use vz_conf::ubc::{BarrierLimit, Resource, UNLIMITED};
@@ -196,7 +198,9 @@ pub fn collect(
         reader.read_config(listed, report);
         add_configured(listed, node, request);
     }
-    list.retain_mut(|listed| listed.is_running() || look_at_files(listed, node, request));
+    let mut places = Places::for_containers(list.len());
+    let mut is_there = |listed: &mut Listed| look_at_files(listed, node, request, &mut places);
+    list.retain_mut(|listed| listed.is_running() || is_there(listed));
     if request.disk {
         add_disk_usage(&mut list, node, source);
     }
@@ -294,57 +298,112 @@ fn add_accounting(
 }
 
 /// Reads configurations one after the other. What is the same for all is found out once, and
-/// each takes three or four system calls: there may be thousands.
+/// each takes three system calls: there may be thousands.
 struct Reader<'n> {
     node: &'n Node,
     directory: PathBuf,
+    opened: Option<File>,
     context: Context,
     bytes: Vec<u8>,
 }
 
 impl<'n> Reader<'n> {
     fn new(node: &'n Node) -> Reader<'n> {
+        let directory = node.conf_dir();
         Reader {
             node,
-            directory: node.conf_dir(),
+            opened: File::open(&directory).ok(),
+            directory,
             context: node.text_context(Ctid::NODE),
             bytes: Vec::new(),
         }
     }
 
     fn read_config(&mut self, listed: &mut Listed, report: &mut dyn Report) {
-        let path = self.directory.join(format!("{}.conf", listed.id));
-        let shown = self.node.shown(&path);
-        if let Err(error) = self.read_file(&path) {
-            report.error(&format!("Unable to open {}: {}", shown.display(), OsText(error)));
-            return;
-        }
+        let name = format!("{}.conf", listed.id);
+        let length = self.read_file(&name);
+        let shown = || self.node.shown(&self.directory.join(&name));
+        let length = match length {
+            Ok(length) => length,
+            Err(error) => {
+                let shown = shown();
+                report.error(&format!("Unable to open {}: {}", shown.display(), OsText(error)));
+                return;
+            }
+        };
         let context = Context { ctid: listed.id, ..self.context };
-        let file = ConfFile::parse(&self.bytes);
-        let (config, warnings) = Config::read(&file, &shown, Scope::Container, &context);
-        for warning in warnings {
+        // The path is only named in warnings, and few files have any.
+        let bytes = &self.bytes[..length];
+        let warnings =
+            listed.config.read_bytes(bytes, Path::new(&name), Scope::Container, &context);
+        for mut warning in warnings {
+            warning.file = shown();
             report.log(warning.level().into(), &warning.to_string());
         }
-        *listed.config = config;
     }
 
-    /// Reads a whole file, without asking for its size first.
-    fn read_file(&mut self, path: &Path) -> io::Result<()> {
+    /// Reads a whole file and says how long it is, without asking for its size first.
+    fn read_file(&mut self, name: &str) -> io::Result<usize> {
         const STEP: usize = 16 * 1024;
-        let mut file = File::open(path)?;
+        let directory = self.opened.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let mut file = File::from(openat(directory, name, flags, Mode::empty())?);
         let mut length = 0;
         loop {
             if self.bytes.len() < length + STEP {
                 self.bytes.resize(length + STEP, 0);
             }
-            match file.read(&mut self.bytes[length..])? {
-                0 => break,
-                more => length += more,
+            let room = self.bytes.len() - length;
+            let more = file.read(&mut self.bytes[length..])?;
+            length += more;
+            // A regular file gives less than was asked for only at its end.
+            if more < room {
+                return Ok(length);
             }
         }
-        self.bytes.truncate(length);
-        Ok(())
     }
+}
+
+/// What is there, without asking for each: directories that many containers lie in are listed
+/// once.
+struct Places {
+    /// By their paths as text: to compare paths part by part would cost as much as to ask.
+    directories: Option<BTreeMap<OsString, HashMap<OsString, bool>>>,
+}
+
+impl Places {
+    /// Fewer containers than this are asked for one by one: the directories may be large.
+    const MANY: usize = 16;
+
+    fn for_containers(number: usize) -> Places {
+        Places { directories: (number >= Self::MANY).then(BTreeMap::new) }
+    }
+
+    fn exists(&mut self, path: &Path) -> bool {
+        let parts = path.parent().zip(path.file_name());
+        let (Some(directories), Some((parent, name))) = (&mut self.directories, parts) else {
+            return path.exists();
+        };
+        if !directories.contains_key(parent.as_os_str()) {
+            directories.insert(parent.into(), names_in(parent));
+        }
+        match directories.get(parent.as_os_str()).and_then(|names| names.get(name)) {
+            // A link may lead nowhere.
+            Some(is_link) => !is_link || path.exists(),
+            None => false,
+        }
+    }
+}
+
+/// The names in a directory, and whether they may be links.
+fn names_in(directory: &Path) -> HashMap<OsString, bool> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .map(|entry| {
+            let plain = entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_file());
+            (entry.file_name(), !plain)
+        })
+        .collect()
 }
 
 fn add_configured(listed: &mut Listed, node: &Node, request: &Request) {
@@ -375,16 +434,16 @@ fn add_configured(listed: &mut Listed, node: &Node, request: &Request) {
 }
 
 /// Finds out how far a container is that does not run; without a private area there is none.
-fn look_at_files(listed: &mut Listed, node: &Node, request: &Request) -> bool {
+fn look_at_files(listed: &mut Listed, node: &Node, request: &Request, places: &mut Places) -> bool {
     let Some(private) = &listed.private else { return false };
-    if fs::metadata(node.path(private)).is_err() {
+    if !places.exists(&node.path(private)) {
         return false;
     }
     if request.status {
         let root = listed.root.as_ref().map(|root| node.path(root));
         if root.is_some_and(|root| is_mounted(&root)) {
             listed.status = Status::Mounted;
-        } else if node.dump_path(listed.id).exists() {
+        } else if places.exists(&node.dump_path(listed.id)) {
             listed.status = Status::Suspended;
         }
     }

@@ -42,7 +42,17 @@ pub fn open() -> io::Result<Pair> {
     if unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // The slave is asked of the master itself: no name is looked up that could be a trap.
+    let slave = open_slave(master.as_fd())?;
+    Ok(Pair { master, slave })
+}
+
+/// Opens the slave of `master`. It is asked of the master itself: no name is looked up that could
+/// be a trap. After the slave was hung up (vhangup(2)), reading the master fails with `EIO` until
+/// this is done.
+///
+/// # Errors
+/// Those of `TIOCGPTPEER`.
+pub fn open_slave(master: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: TIOCGPTPEER takes open flags and returns a new descriptor.
     let slave = unsafe {
         libc::ioctl(
@@ -55,7 +65,7 @@ pub fn open() -> io::Result<Pair> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
-    Ok(Pair { master, slave: unsafe { OwnedFd::from_raw_fd(slave) } })
+    Ok(unsafe { OwnedFd::from_raw_fd(slave) })
 }
 
 /// `/dev/ptmx` of old nodes is the device 5:2 outside devpts.
@@ -87,21 +97,48 @@ pub fn make_controlling(terminal: BorrowedFd<'_>) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The size of a terminal's window, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+}
+
+/// The window size of `terminal`.
+///
+/// # Errors
+/// `ENOTTY` when it is no terminal.
+pub fn window_size(terminal: BorrowedFd<'_>) -> io::Result<WindowSize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one winsize that lives across the call.
+    if unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(WindowSize { rows: size.ws_row, columns: size.ws_col })
+}
+
+/// Gives `terminal` a window size; what runs there gets SIGWINCH when it is another one.
+///
+/// # Errors
+/// `ENOTTY` when it is no terminal.
+pub fn set_window_size(terminal: BorrowedFd<'_>, size: WindowSize) -> io::Result<()> {
+    let size =
+        libc::winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCSWINSZ reads one winsize that lives across the call.
+    if unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Gives `to` the window size of `from`.
 ///
 /// # Errors
 /// `ENOTTY` when one is no terminal.
 pub fn copy_window_size(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: TIOCGWINSZ writes one winsize that lives across the call.
-    if unsafe { libc::ioctl(from.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: TIOCSWINSZ reads one winsize that lives across the call.
-    if unsafe { libc::ioctl(to.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
+    set_window_size(to, window_size(from)?)
 }
 
 /// A terminal switched to raw mode for as long as this lives.

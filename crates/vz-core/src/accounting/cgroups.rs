@@ -169,6 +169,14 @@ fn owner(path: &Path) -> Option<Ctid> {
         .then_some(id)
 }
 
+/// The container a process belongs to, [`Ctid::NODE`] for the node's own; `None` when it is gone.
+pub fn container_of(pid: i32) -> Option<Ctid> {
+    match cgroup::of_process(Pid::from_raw(pid)) {
+        Ok(group) => Some(group.and_then(|path| owner(&path)).unwrap_or(Ctid::NODE)),
+        Err(_) => None,
+    }
+}
+
 /// Reads what is counted: processes, and memory in the forms the kernel tells apart.
 fn counters(top: &Cgroup, init: &Cgroup) -> Beancounters {
     let mut counters = Beancounters::default();

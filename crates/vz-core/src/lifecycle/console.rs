@@ -1,11 +1,16 @@
 //! A container's console: a pseudoterminal of the node whose device lies over `/dev/console`.
 
+mod attach;
+mod attention;
+mod keys;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
+use vz_conf::ctid::Ctid;
 use vz_conf::exit::Exit;
 use vz_sys::clone::{self, Request};
 use vz_sys::mount::{self, Place};
@@ -13,6 +18,9 @@ use vz_sys::namespace::{self, Namespaces};
 use vz_sys::pidfd::{self, Ended};
 use vz_sys::{beneath, pty};
 
+pub use attach::attach;
+
+use crate::container::Container;
 use crate::error::{Context, Result};
 
 /// The group `tty`, the same in every distribution; devpts is mounted with it as well.
@@ -20,6 +28,32 @@ const TTY_GROUP: u32 = 5;
 
 /// Where it lies in the container.
 const TARGET: &str = "/dev/console";
+
+/// The number of the terminal that is the console, as the original counted them; no number at all
+/// means the same.
+const CONSOLE: u32 = 1;
+
+/// The console is the only terminal that a container shares with the node.
+///
+/// # Errors
+/// For any other number, as the original's for a terminal that there is not.
+pub fn require_number(number: u32) -> Result<()> {
+    match number {
+        0 | CONSOLE => Ok(()),
+        _ => Err(attach::unavailable(nix::errno::Errno::ENODEV)),
+    }
+}
+
+/// What vzmon of container `id` is called in `/run/vz`, for [`attach`].
+pub(super) fn socket_name(id: Ctid) -> String {
+    format!("{id}.console")
+}
+
+/// Forgets the name of a vzmon that is gone. One that stays refuses, and is replaced by the next
+/// vzmon: no harm.
+pub(super) fn remove_socket(container: &Container<'_>) {
+    let _ = std::fs::remove_file(container.node.run_dir().join(socket_name(container.id)));
+}
 
 /// A console.
 #[derive(Debug)]

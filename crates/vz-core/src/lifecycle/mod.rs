@@ -1,6 +1,6 @@
 //! A container's life: each file one act, reading top to bottom as the list of its steps.
 
-mod console;
+pub mod console;
 pub mod create;
 pub mod destroy;
 pub mod enter;

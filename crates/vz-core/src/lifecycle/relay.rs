@@ -240,7 +240,11 @@ fn pass_outputs(outputs: &mut Vec<Output<'_>>, ready: &[bool]) -> io::Result<usi
     failure.map_or(Ok(passed), |error| Err(error.into()))
 }
 
-fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+/// Writes all of it, also to a stream that somebody has made non-blocking.
+///
+/// # Errors
+/// Those of `write(2)`.
+pub fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match nix::unistd::write(to, bytes) {
             Ok(length) => bytes = &bytes[length..],

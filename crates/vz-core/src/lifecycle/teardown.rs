@@ -13,8 +13,8 @@ use vz_sys::pidfd;
 use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
 use crate::group::Place;
-use crate::lifecycle::mounting;
 use crate::lifecycle::stop::open_init;
+use crate::lifecycle::{console, mounting};
 use crate::old_cgroup;
 use crate::report::Report;
 use crate::state::{Phase, State};
@@ -110,6 +110,7 @@ pub fn cancel_restart(container: &Container<'_>) -> Result<bool> {
 
 /// Removes the state file: last of all, because whoever finds it cleans up.
 pub(super) fn forget(container: &Container<'_>) -> Result<()> {
+    console::remove_socket(container);
     let path = container.node.state_path(container.id);
     State::remove(&path).at(Exit::SystemError, "Cannot remove", &path)
 }

@@ -1,16 +1,18 @@
 //! vzmon: becoming it, and putting another in the place of one that was killed.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use vz_conf::exit::Exit;
-use vz_sys::channel::{self, Channel};
+use vz_sys::channel::{self, Channel, Listener};
 use vz_sys::clone::{self, Request};
 use vz_sys::pty;
 
-use super::console::Console;
+use super::console::{self, Console};
 use super::stop::open_init;
 use crate::container::Container;
 use crate::error::{Context, Result};
@@ -24,6 +26,10 @@ pub(super) struct Program {
     path: CString,
     arguments: Vec<CString>,
     environment: Vec<CString>,
+    /// Where it waits for `vzctl console`, and under which name.
+    directory: PathBuf,
+    socket: String,
+    listener: Option<Listener>,
 }
 
 impl Program {
@@ -40,6 +46,9 @@ impl Program {
                 c_string(node.helper("vzevent").as_os_str().as_bytes()),
             ],
             environment: environment.iter().map(|text| c_string(text.as_bytes())).collect(),
+            directory: node.run_dir(),
+            socket: console::socket_name(container.id),
+            listener: None,
         }
     }
 
@@ -59,10 +68,12 @@ impl Program {
     fn prepare(&mut self, init: BorrowedFd<'_>, console: &pty::Pair) -> io::Result<()> {
         clone::detach_streams()?;
         clone::close_on_exec_from(3)?;
-        for kept in [init, console.master.as_fd(), console.slave.as_fd()] {
+        let listener = Listener::bind(File::open(&self.directory)?.as_fd(), &self.socket)?;
+        for kept in [init, console.master.as_fd(), console.slave.as_fd(), listener.as_fd()] {
             clone::keep_on_exec(kept)?;
             self.arguments.push(CString::new(kept.as_raw_fd().to_string()).unwrap_or_default());
         }
+        self.listener = Some(listener);
         Ok(())
     }
 }
