@@ -13,7 +13,7 @@ use vz_conf::param::Scope;
 use vz_conf::warning::Warning;
 use vz_sys::mount;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, OsText, Result};
 use crate::group::Place;
 use crate::ids;
 use crate::lock::{self, Lock, Outcome};
@@ -274,6 +274,16 @@ impl<'n> Container<'n> {
         let hierarchy = self.node.cgroup_hierarchy()?;
         Ok(Place::of(hierarchy, self.node.has_scopes()?, self.id))
     }
+}
+
+/// As [`is_mounted`], for showing: a root area that cannot be looked at (one that was never mounted
+/// is not there yet) is reported as the original's tools did it.
+pub fn is_mounted_now(node: &Node, root: &Path, report: &mut dyn Report) -> bool {
+    !root.as_os_str().is_empty()
+        && mount::is_mount_point(root).unwrap_or_else(|error| {
+            report.error(&format!("stat({}): {}", node.shown(root).display(), OsText(error)));
+            false
+        })
 }
 
 /// Says whether something is mounted at `root`.

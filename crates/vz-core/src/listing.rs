@@ -23,7 +23,7 @@ use crate::accounting::{
     Activity, Beancounters, Counter, CpuShare, DiskCounter, DiskPlace, DiskUsage, Source,
     SourceError,
 };
-use crate::container::is_mounted;
+use crate::container::is_mounted_now;
 use crate::error::OsText;
 use crate::names;
 use crate::node::Node;
@@ -199,7 +199,8 @@ pub fn collect(
         add_configured(listed, node, request);
     }
     let mut places = Places::for_containers(list.len());
-    let mut is_there = |listed: &mut Listed| look_at_files(listed, node, request, &mut places);
+    let mut is_there =
+        |listed: &mut Listed| look_at_files(listed, node, request, &mut places, report);
     list.retain_mut(|listed| listed.is_running() || is_there(listed));
     if request.disk {
         add_disk_usage(&mut list, node, source);
@@ -434,14 +435,20 @@ fn add_configured(listed: &mut Listed, node: &Node, request: &Request) {
 }
 
 /// Finds out how far a container is that does not run; without a private area there is none.
-fn look_at_files(listed: &mut Listed, node: &Node, request: &Request, places: &mut Places) -> bool {
+fn look_at_files(
+    listed: &mut Listed,
+    node: &Node,
+    request: &Request,
+    places: &mut Places,
+    report: &mut dyn Report,
+) -> bool {
     let Some(private) = &listed.private else { return false };
     if !places.exists(&node.path(private)) {
         return false;
     }
     if request.status {
         let root = listed.root.as_ref().map(|root| node.path(root));
-        if root.is_some_and(|root| is_mounted(&root)) {
+        if root.is_some_and(|root| is_mounted_now(node, &root, report)) {
             listed.status = Status::Mounted;
         } else if places.exists(&node.dump_path(listed.id)) {
             listed.status = Status::Suspended;
