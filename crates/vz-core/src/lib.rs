@@ -7,6 +7,7 @@
 pub mod accounting;
 pub mod container;
 pub mod description;
+pub mod dist;
 pub mod enforced;
 pub mod error;
 pub mod group;
