@@ -2,6 +2,7 @@
 # SET_HOSTNAME, inside the container: HOSTNM and perhaps IP_ADDR, its first address. Written wherever
 # this distribution keeps it.
 
+SELFNAME=set_hostname
 [ -n "$HOSTNM" ] || exit 0
 case $HOSTNM in
 *[!A-Za-z0-9._-]*) error "not a host name: $HOSTNM" $VZ_INVALID_PARAMETER_SYNTAX ;;

@@ -3,6 +3,7 @@
 # there is added. A word without a colon belongs to the password before it. Passwords go to other
 # programs by pipes alone: everybody may read arguments.
 
+SELFNAME=set_userpass
 password_of() {
 	case $1 in
 	-* | *[!A-Za-z0-9._-]*) error "not a user name: $1" $VZ_CHANGEPASS ;;
@@ -17,9 +18,10 @@ password_of() {
 		fi
 	fi
 	if command -v chpasswd >/dev/null; then
-		printf '%s:%s\n' "$1" "$2" | chpasswd 2>&1 >/dev/null || exit $VZ_CHANGEPASS
-	else
-		printf '%s\n' "$2" | passwd --stdin "$1" 2>&1 >/dev/null || exit $VZ_CHANGEPASS
+		said=$(printf '%s:%s\n' "$1" "$2" | chpasswd 2>&1) || error "$said" $VZ_CHANGEPASS
+	elif ! printf '%s\n' "$2" | passwd --stdin "$1" >/dev/null 2>&1; then
+		# busybox asks twice.
+		said=$(printf '%s\n%s\n' "$2" "$2" | passwd "$1" 2>&1) || error "$said" $VZ_CHANGEPASS
 	fi
 }
 

@@ -25,6 +25,7 @@ pub mod node;
 mod old_cgroup;
 pub mod remove_tree;
 pub mod report;
+pub mod simfs_mount;
 pub mod state;
 pub mod template;
 pub mod unpack;

@@ -40,7 +40,7 @@ pub fn set(container: &mut Container<'_>, change: &Change, report: &mut dyn Repo
     if change.save {
         return save(container, change, report);
     }
-    if change.reset_ub {
+    if change.reset_ub || change.given() == [ParamId::Userpasswd] {
         return Ok(());
     }
     let lost = if running { " and will be lost after CT restart" } else { "" };
