@@ -4,6 +4,7 @@
 # programs by pipes alone: everybody may read arguments.
 
 SELFNAME=set_userpass
+
 password_of() {
 	case $1 in
 	-* | *[!A-Za-z0-9._-]*) error "not a user name: $1" $VZ_CHANGEPASS ;;
@@ -12,9 +13,11 @@ password_of() {
 	if ! grep -q "^$1:" /etc/passwd; then
 		if command -v useradd >/dev/null; then
 			useradd -m "$1" 2>&1 || exit $VZ_CHANGEPASS
-		else
+		elif command -v adduser >/dev/null; then
 			# busybox: without a password.
 			adduser -D "$1" 2>&1 || exit $VZ_CHANGEPASS
+		else
+			error "neither useradd nor adduser is there to add user $1" $VZ_CHANGEPASS
 		fi
 	fi
 	if command -v chpasswd >/dev/null; then

@@ -20,16 +20,20 @@ A stopped container.
   $ test ! -e /run/vz/$CTID.toml && ! grep -q "/$CTID " /proc/mounts && vzctl status $CTID | cut -d' ' -f3-
   exist unmounted down
 
-A running one; a new user, a password with a colon and a blank, two at a time.
+A running one; a password with a colon and a blank, two at a time.
 
   $ vzctl start $CTID >/dev/null 2>&1; before=$(vzctl exec $CTID grep ^root: /etc/shadow)
-  $ vzctl set $CTID --userpasswd root:secret2 --userpasswd 'joe:a:b c' | grep -v '^WARNING\|^UB limits'; :
-  $ vzctl exec $CTID 'grep ^joe: /etc/passwd' | cut -d: -f1; test "$before" != "$(vzctl exec $CTID grep ^root: /etc/shadow)" && echo changed
-  joe
+  $ vzctl set $CTID --userpasswd root:secret2 --userpasswd 'nobody:a:b c' | grep -v '^WARNING\|^UB limits'; :
+  $ vzctl exec $CTID 'grep -c "^nobody:[^*]" /etc/shadow'; test "$before" != "$(vzctl exec $CTID grep ^root: /etc/shadow)" && echo changed
+  1
   changed
 
-What is no user, and a script that fails.
+A user that is not there is added, where there is a program for it; what is no user, and a script that fails.
 
+  $ vzctl set $CTID --userpasswd joe:x
+  set_userpass ERROR: neither useradd nor adduser is there to add user joe
+  Password change failed
+  [74]
   $ vzctl set $CTID --userpasswd nonsense
   set_userpass ERROR: USER:PASSWORD expected
   Password change failed

@@ -83,3 +83,50 @@ fn download(node: &Node, name: &str, report: &mut dyn Report) -> bool {
     let mut command = Command::new(program);
     hooks::execute(node, command.arg(name).env("HOME", "/root"), report) == Some(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Kept;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    /// A node with these files, programs where their text begins with `#!`.
+    fn node_with(files: &[(&str, &str)]) -> (tempfile::TempDir, Node) {
+        let place = tempfile::tempdir().unwrap();
+        for (path, text) in
+            [("etc/vz/vz.conf", "TEMPLATE=/t\n"), ("t/cache/x", "")].iter().chain(files)
+        {
+            let path = place.path().join(path);
+            std::fs::DirBuilder::new().recursive(true).create(path.parent().unwrap()).unwrap();
+            let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
+            let file = File::options().write(true).create_new(true).mode(mode).open(path);
+            std::io::Write::write_all(&mut file.unwrap(), text.as_bytes()).unwrap();
+        }
+        let node = Node::load(Some(place.path().to_owned())).unwrap();
+        (place, node)
+    }
+
+    #[test]
+    fn suffixes_are_tried_in_their_order() {
+        let (_place, node) = node_with(&[("t/cache/a-1.tar.xz", ""), ("t/cache/a-1.tar.gz", "")]);
+        let mut said = Kept::default();
+        let found = find(&node, "a-1", &mut said).unwrap();
+        assert!(found.path.ends_with("t/cache/a-1.tar.gz") && found.name == "a-1");
+        let looked = |name: &str| (1, format!("Looking for /t/cache/{name}"));
+        assert_eq!(said.0, [looked("a-1.tar"), looked("a-1.tar.gz")]);
+        assert_eq!(find(&node, "b", &mut said).unwrap_err().exit().code(), 91);
+        assert_eq!(find(&node, "", &mut said).unwrap_err().exit().code(), 91);
+    }
+
+    #[test]
+    fn what_is_not_there_is_fetched() {
+        let fetch = "#!/bin/sh\n: > \"${0%/usr/sbin/*}/t/cache/$1.tar.xz\"\n[ \"$1\" != bad ]\n";
+        let (_place, node) = node_with(&[("usr/sbin/vztmpl-dl", fetch)]);
+        let mut said = Kept::default();
+        assert_eq!(find(&node, "new-1", &mut said).unwrap().name, "new-1");
+        // One that failed may have left half of it.
+        assert!(find(&node, "bad", &mut said).is_err());
+        // Never an option of the program's.
+        assert!(find(&node, "--all", &mut said).is_err());
+    }
+}
