@@ -98,6 +98,9 @@ fn run_on_node(container: &Container<'_>, path: &Path, report: &mut dyn Report) 
 /// scripts have them, and nothing to read. `None` when it could not be executed or a signal ended
 /// it, which is reported; else its exit code.
 pub(crate) fn execute(node: &Node, command: &mut Command, report: &mut dyn Report) -> Option<i32> {
+    let shown = node.shown(Path::new(command.get_program()));
+    let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+    report.log(2, &format!("Running: {} {}", shown.display(), words.join(" ")));
     let usual = [("HOME", "/"), ("TERM", "linux"), ("PATH", PATH.trim_start_matches("PATH="))];
     let given: Vec<_> = command
         .get_envs()
@@ -106,7 +109,6 @@ pub(crate) fn execute(node: &Node, command: &mut Command, report: &mut dyn Repor
     let status = command.env_clear().envs(usual).envs(given).stdin(Stdio::null()).status();
     match status {
         Err(error) => {
-            let shown = node.shown(Path::new(command.get_program()));
             report.error(&format!("Error exec {}: {}", shown.display(), OsText(error)));
             None
         }
