@@ -78,6 +78,12 @@ runscript of a stopped container starts it for the script alone.
   $ vzctl status $CTID | quiet; test ! -e /run/vz/$CTID.toml
   CTID N exist unmounted down
 
+The admin's terminal is not handed in: what is written is carried.
+
+  $ echo 'test -t 1; echo "out $?"; test -t 2; echo "err $?" >&2' > tty.sh; command script -qec "vzctl runscript $CTID $PWD/tty.sh" /dev/null </dev/null | tr -d '\r' | sort
+  err 1
+  out 1
+
 What a configuration must say, and a dump.
 
   $ cp $C/$CTID.conf conf; sed -i /^SWAPPAGES/d $C/$CTID.conf; vzctl start $CTID
