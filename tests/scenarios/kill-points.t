@@ -58,7 +58,6 @@ set: the configuration is the old one or the new one, whole.
   > done; vzctl set $CTID --onboot no --save >/dev/null
   $ ls /etc/vz/conf | grep "$CTID" | sed "s/$CTID/N/"
   N.conf
-  N.conf.destroyed
 
 destroy: a second destroy finishes it.
 

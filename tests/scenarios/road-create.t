@@ -13,12 +13,16 @@ Every compression, and none.
   >   stat -c %F /var/lib/vz/root/$CTID/sbin/init; vzctl umount $CTID >/dev/null; vzctl destroy $CTID >/dev/null
   > done; rm $cache/test-*
   Creating container private area (test-plain)
+  Warning: configuration file for distribution test-plain not found, using defaults from /etc/vz/dists/default
   symbolic link
   Creating container private area (test-xz)
+  Warning: configuration file for distribution test-xz not found, using defaults from /etc/vz/dists/default
   symbolic link
   Creating container private area (test-bz)
+  Warning: configuration file for distribution test-bz not found, using defaults from /etc/vz/dists/default
   symbolic link
   Creating container private area (test-zst)
+  Warning: configuration file for distribution test-zst not found, using defaults from /etc/vz/dists/default
   symbolic link
 
 What the classic backup of a private area holds comes back: links, holes, devices, owners, times.
@@ -29,6 +33,7 @@ What the classic backup of a private area holds comes back: links, holes, device
   $ touch -d '2001-02-03 04:05:06' area/soft area/file -h; mkdir area/locked; echo x > area/locked/x; chmod 0555 area/locked
   $ tar -C area --numeric-owner -Sczf $cache/test-area.tar.gz .
   $ vzctl create $CTID --ostemplate test-area >/dev/null; vzctl mount $CTID >/dev/null; cd /var/lib/vz/root/$CTID
+  Warning: configuration file for distribution test-area not found, using defaults from /etc/vz/dists/default
   $ stat -c '%n %F %h %u:%g %a %Y' file soft; stat -c '%n %t:%T' dev/tty7; stat -c '%n %F' fifo; stat -c '%n %a' sbin locked
   file regular file 2 1000:2000 644 981173106
   soft symbolic link 1 0:0 777 981173106

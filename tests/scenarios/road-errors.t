@@ -92,7 +92,10 @@ A template without an init.
 
   $ mkdir -p empty/etc; tar -C empty -czf /var/lib/vz/template/cache/test-noinit.tar.gz .
   $ vzctl create $CTID --ostemplate test-noinit >/dev/null
+  Warning: configuration file for distribution test-noinit not found, using defaults from /etc/vz/dists/default
   $ vzctl start $CTID 2>&1 >/dev/null | grep -v '^Warning: not enforced'
+  Warning: configuration file for distribution test-noinit not found, using defaults from /etc/vz/dists/default
+  Unable to execute /bin/bash: not found in the container
   Unable to start init, probably incorrect template
   Container start failed
   $ vzctl start $CTID >/dev/null 2>&1

@@ -7,6 +7,7 @@ Each step says what it does, in the words scripts have matched for fifteen years
 
   $ vzctl create $CTID --ostemplate busybox-x86_64 --hostname life.example.com
   Creating container private area (busybox-x86_64)
+  Performing postcreate actions
   CT configuration saved to /etc/vz/conf/\d+.conf (re)
   Container private area was created
   $ grep -E '^(HOSTNAME|VE_ROOT|VE_PRIVATE|OSTEMPLATE|ORIGIN_SAMPLE)=' /etc/vz/conf/$CTID.conf

@@ -99,6 +99,8 @@ Archives are written byte by byte: no tar makes such ones. An entry is NAME TYPE
   > pax("size=512"); entry("shown", 0, "", "A" x 512, 0); entry("after", 0, "", "B");
   > E
   Creating container private area (evil-N)
+  Warning: configuration file for distribution evil-N not found, using defaults from /etc/vz/dists/default
+  Performing postcreate actions
   CT configuration saved to /etc/vz/conf/N.conf
   Container private area was created
   CTID N exist unmounted down

@@ -11,7 +11,8 @@ use vz_conf::ctid::Ctid;
 use vz_conf::exit::Exit;
 use vz_conf::param::Commands;
 use vz_core::container::Container;
-use vz_core::error::{Error, Result};
+use vz_core::dist;
+use vz_core::error::{Context, Error, Result};
 use vz_core::lifecycle::{
     console, create, destroy, enter, exec, mounting, set, start, stop, teardown, vzmon,
 };
@@ -128,6 +129,24 @@ enum Options {
     Console(u32),
 }
 
+impl Options {
+    /// They make a command that changes a container get into it.
+    fn enters(&self) -> bool {
+        matches!(self, Options::Set(change) if dist::is_needed_for(change))
+    }
+
+    /// Nobody is to see passwords in the list of processes. After the last exec, which passes on
+    /// what is left of the words.
+    fn cover_passwords(&self) -> Result<()> {
+        let Options::Set(change) = self else { return Ok(()) };
+        change
+            .userpasswd
+            .iter()
+            .try_for_each(|word| vz_sys::arguments::cover(word.as_bytes()))
+            .context(Exit::SystemError, || "Cannot cover the passwords typed".into())
+    }
+}
+
 /// Runs a command; the value is vzctl's exit code.
 ///
 /// # Errors
@@ -155,9 +174,10 @@ pub fn run(
     if !container.configured && !command.needs_no_configuration() {
         return Err(Error::NoContainerConfig);
     }
-    if command.enters() {
+    if command.enters() || options.enters() {
         seal(&container)?;
     }
+    options.cover_passwords()?;
     let _lock = take_lock(command, request, &container, output)?;
     dispatch(command, &mut container, options, words, output)
 }
@@ -473,6 +493,12 @@ fn runscript(container: &Container<'_>, words: &[OsString], output: &mut Output)
     if !file.metadata().is_ok_and(|status| status.is_file()) {
         return Err(not_found());
     }
-    let init = exec::require_running(container)?;
-    exec::run_script(container, init.as_fd(), file, None, output).map(|code| code as u8)
+    let code = match exec::require_running(container) {
+        Ok(init) => exec::run_script(container, init.as_fd(), file, None, output),
+        Err(Error::NotRunning) => start::offline::run(container, false, output, |init, output| {
+            exec::run_script(container, init, file, None, output)
+        }),
+        Err(error) => Err(error),
+    };
+    code.map(|code| code as u8)
 }

@@ -80,7 +80,7 @@ fn run(
             if let Some(line) = error.line() {
                 output.error(&line);
             }
-            error.exit().code()
+            error.code()
         }
     }
 }

@@ -78,6 +78,9 @@ pub enum Error {
     /// Refused, in words of its own.
     #[error("{1}")]
     Refused(Exit, String),
+    /// A script has failed, with a code that is to be passed on; it has said why.
+    #[error("")]
+    ScriptFailed(u8),
     /// The admin, or a signal, called it off.
     #[error("Cancelled")]
     Cancelled,
@@ -141,13 +144,22 @@ impl Error {
             Error::OsTemplateNotFound { .. } => Exit::OsTemplateNotFound,
             Error::NoInit => Exit::BadTemplate,
             Error::Cancelled => Exit::SystemError,
+            Error::ScriptFailed(code) => Exit::from_code(*code).unwrap_or(Exit::ActionScriptFailed),
+        }
+    }
+
+    /// The number a tool ends with: that of [`Error::exit`], or a script's own.
+    pub fn code(&self) -> u8 {
+        match self {
+            Error::ScriptFailed(code) => *code,
+            other => other.exit().code(),
         }
     }
 
     /// The line to print; `None` when all has been said.
     pub fn line(&self) -> Option<String> {
         match self {
-            Error::Reported(_) => None,
+            Error::Reported(_) | Error::ScriptFailed(_) => None,
             other => Some(other.to_string()),
         }
     }

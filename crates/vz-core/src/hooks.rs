@@ -1,5 +1,6 @@
 //! Action scripts: `vps.*` and `CTID.*` beside the configurations, on the node and inside.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
@@ -11,8 +12,9 @@ use vz_conf::exit::Exit;
 
 use crate::container::Container;
 use crate::description::PATH;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, OsText, Result};
 use crate::lifecycle::exec;
+use crate::node::Node;
 use crate::report::Report;
 
 /// How long a script inside a container may take, as long as the original's: the shell that runs it
@@ -58,7 +60,7 @@ pub fn run(container: &Container<'_>, moment: Moment, report: &mut dyn Report) -
     let order = if moment.global_first() { [global, own] } else { [own, global] };
     for name in order {
         let path = container.node.conf_dir().join(name);
-        if path.is_file() && !run_on_node(container, &path, report)? {
+        if path.is_file() && !run_on_node(container, &path, report) {
             let shown = container.node.shown(&path);
             return Err(Error::Refused(
                 Exit::ActionScriptFailed,
@@ -69,27 +71,52 @@ pub fn run(container: &Container<'_>, moment: Moment, report: &mut dyn Report) -
     Ok(())
 }
 
-fn run_on_node(container: &Container<'_>, path: &Path, report: &mut dyn Report) -> Result<bool> {
-    let conf = container.node.shown(&container.node.conf_path(container.id));
-    let mut command = Command::new(path);
-    command
-        .env_clear()
-        .envs([("HOME", "/"), ("TERM", "linux")])
-        .env("PATH", PATH.strip_prefix("PATH=").unwrap_or(PATH))
-        .env("VEID", container.id.to_string())
-        .env("VE_CONFFILE", conf)
-        .stdin(Stdio::null());
-    match command.status() {
+/// Runs `vps.create`, if there is one, after a container has been created.
+///
+/// # Errors
+/// [`Exit::ActionScriptFailed`] when it fails.
+pub fn run_after_create(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
+    let path = container.node.conf_dir().join("vps.create");
+    if !path.is_file() || run_on_node(container, &path, report) {
+        return Ok(());
+    }
+    let shown = container.node.shown(&path);
+    report.info(&format!("User create script {} exited with error", shown.display()));
+    Err(Error::Reported(Exit::ActionScriptFailed))
+}
+
+/// Says whether the script succeeded.
+fn run_on_node(container: &Container<'_>, path: &Path, report: &mut dyn Report) -> bool {
+    let node = container.node;
+    let conf = node.shown(&node.conf_path(container.id));
+    let environment =
+        [("VEID", OsString::from(container.id.to_string())), ("VE_CONFFILE", conf.into())];
+    execute(node, Command::new(path).envs(environment), report) == Some(0)
+}
+
+/// Runs a program of the node's with its arguments and variables and HOME, TERM and PATH, as all
+/// scripts have them, and nothing to read. `None` when it could not be executed or a signal ended
+/// it, which is reported; else its exit code.
+pub(crate) fn execute(node: &Node, command: &mut Command, report: &mut dyn Report) -> Option<i32> {
+    let shown = node.shown(Path::new(command.get_program()));
+    let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+    report.log(2, &format!("Running: {} {}", shown.display(), words.join(" ")));
+    let usual = [("HOME", "/"), ("TERM", "linux"), ("PATH", PATH.trim_start_matches("PATH="))];
+    let given: Vec<_> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    let status = command.env_clear().envs(usual).envs(given).stdin(Stdio::null()).status();
+    match status {
         Err(error) => {
-            let text = crate::error::OsText(error);
-            report.error(&format!("Error exec {}: {text}", container.node.shown(path).display()));
-            Ok(false)
+            report.error(&format!("Error exec {}: {}", shown.display(), OsText(error)));
+            None
         }
         Ok(status) => {
             if let Some(signal) = status.signal() {
                 report.error(&format!("Got signal {signal}"));
             }
-            Ok(status.success())
+            status.code()
         }
     }
 }

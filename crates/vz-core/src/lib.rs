@@ -7,6 +7,7 @@
 pub mod accounting;
 pub mod container;
 pub mod description;
+pub mod dist;
 pub mod enforced;
 pub mod error;
 pub mod group;
@@ -24,6 +25,7 @@ pub mod node;
 mod old_cgroup;
 pub mod remove_tree;
 pub mod report;
+pub mod simfs_mount;
 pub mod state;
 pub mod template;
 pub mod unpack;

@@ -1,5 +1,6 @@
 //! The kernel's interfaces, one file each. Knows no container, makes no policy, prints nothing.
 
+pub mod arguments;
 pub mod beneath;
 pub mod bpf;
 pub mod caps;

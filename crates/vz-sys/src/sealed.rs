@@ -6,7 +6,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 
@@ -45,6 +45,20 @@ pub fn ensure() -> io::Result<()> {
     Err(crate::clone::execute(&path, &arguments, &environment))
 }
 
+/// A file in memory that holds `content`, can be changed by nobody any more, and is at its
+/// beginning: something to be handed to a process that must not get at a file of the node's.
+///
+/// # Errors
+/// Those of `memfd_create(2)` and of writing.
+pub fn file_of(content: &[u8]) -> io::Result<File> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut file = File::from(memfd_create(c"input", flags)?);
+    file.write_all(content)?;
+    file.rewind()?;
+    fcntl(file.as_fd(), FcntlArg::F_ADD_SEALS(SEALS))?;
+    Ok(file)
+}
+
 fn is_sealed(program: &File) -> bool {
     fcntl(program.as_fd(), FcntlArg::F_GET_SEALS)
         .is_ok_and(|seals| SealFlag::from_bits_truncate(seals).contains(SEALS))
@@ -53,6 +67,20 @@ fn is_sealed(program: &File) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sealed_content_is_read_and_not_written() {
+        use std::io::Read;
+        let mut file = file_of(b"text").unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "text");
+        assert!(file.write_all(b"x").is_err() && file.set_len(0).is_err());
+        // The same through a new description, as `/proc/self/fd/0` would give.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let again = File::options().write(true).open(path);
+        assert!(again.and_then(|mut file| file.write_all(b"x")).is_err());
+    }
 
     #[test]
     fn an_ordinary_program_is_not_sealed() {

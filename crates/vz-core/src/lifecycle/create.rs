@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::process::Command;
 
 use vz_conf::change::Change;
 use vz_conf::exit::Exit;
@@ -18,12 +19,14 @@ use vz_conf::layout::Layout;
 use vz_sys::mount;
 
 use crate::container::Container;
+use crate::dist::{Action, Distribution};
 use crate::error::{Context, Error, OsText, Result};
-use crate::lifecycle::destroy::{discard, temporary_area};
+use crate::lifecycle::destroy::{self, discard, temporary_area};
+use crate::lifecycle::mounting;
 use crate::report::Report;
 use crate::template::{self, Template};
 use crate::unpack::{self, UnpackError};
-use crate::{ids, layout, names};
+use crate::{hooks, ids, layout, names};
 
 /// Hears how much of the archive has been read.
 pub type Progress<'a> = dyn FnMut(unpack::Progress) + 'a;
@@ -68,8 +71,12 @@ fn run(
         names::assign(container.node, container.id, name, None)?;
         report.info(&format!("Name {name} assigned"));
     }
-    let template = find_template(container)?;
+    let template = find_template(container, report)?;
     fill(container, &template, report, progress)?;
+    container.own.ostemplate = Some(template.name.clone());
+    container.refresh();
+    run_post_create(container, report)?;
+    remove_destroyed(container)?;
     save_configuration(container, change, &template)?;
     let private = &container.private;
     std::fs::rename(temporary_area(private), private).at(
@@ -80,6 +87,11 @@ fn run(
     sync_directory(private.parent().unwrap_or(private))?;
     let conf = container.node.shown(&container.node.conf_path(container.id));
     report.info(&format!("CT configuration saved to {}", conf.display()));
+    if let Err(error) = hooks::run_after_create(container, report) {
+        tell_destroying(container, report);
+        discard(&container.private, report)?;
+        return Err(error);
+    }
     report.info("Container private area was created");
     Ok(())
 }
@@ -144,6 +156,10 @@ fn check_places(container: &Container<'_>) -> Result<()> {
             format!("{} is a mount point", container.node.shown(private).display()),
         ));
     }
+    // The new area takes its place by a rename, which a link cannot be the target of.
+    if private.is_symlink() {
+        return Err(Error::PrivateAreaExists(container.node.shown(private)));
+    }
     let empty = std::fs::read_dir(private).map(|mut entries| entries.next().is_none());
     match empty {
         Ok(true) => Ok(()),
@@ -160,10 +176,10 @@ fn choose_layout(container: &mut Container<'_>, change: &Change) {
     container.refresh();
 }
 
-fn find_template(container: &Container<'_>) -> Result<Template> {
+fn find_template(container: &Container<'_>, report: &mut dyn Report) -> Result<Template> {
     let named = container.config.ostemplate.as_deref().filter(|name| !name.is_empty());
     let default = container.node.config.def_ostemplate.as_deref();
-    template::find(container.node, named.or(default).ok_or(Error::OsTemplateNotSet)?)
+    template::find(container.node, named.or(default).ok_or(Error::OsTemplateNotSet)?, report)
 }
 
 /// Makes the private area's lock and its temporary self, and unpacks the template there.
@@ -188,6 +204,8 @@ fn fill(
     if !private.is_dir() {
         make(private).at(Exit::CreateDirectoryFailed, "Cannot make", private)?;
     }
+    // Left by a create that was killed in its postcreate actions.
+    mounting::unmount_only(container, report)?;
     if area.exists() {
         let shown = node.shown(&area);
         report.error(&format!("Warning: Temp dir {} already exists, deleting", shown.display()));
@@ -203,6 +221,54 @@ fn fill(
     // Before the rename that makes it the private area: after a crash of the node an area of that
     // name must be whole.
     sync_file_system(destination.as_fd(), &area)
+}
+
+/// POST_CREATE of the distribution: on the node, with the new files mounted at VE_ROOT. Before they
+/// become the private area: killed in it, the create has made nothing that counts.
+fn run_post_create(container: &mut Container<'_>, report: &mut dyn Report) -> Result<()> {
+    let distribution = Distribution::of(container, report)?;
+    let Some(script) = distribution.script(Action::PostCreate) else { return Ok(()) };
+    let area = temporary_area(&container.private);
+    let private = std::mem::replace(&mut container.private, area);
+    let done = mounting::mount_only(container, true).and_then(|()| {
+        report.info("Performing postcreate actions");
+        let mut command = Command::new(script);
+        let code = hooks::execute(container.node, command.env("VE_ROOT", &container.root), report);
+        mounting::unmount_only(container, report)?;
+        match code {
+            Some(0) => Ok(()),
+            Some(code) => Err(Error::ScriptFailed(code as u8)),
+            None => Err(Error::Reported(Exit::SystemError)),
+        }
+    });
+    let area = std::mem::replace(&mut container.private, private);
+    if done.is_err() {
+        tell_destroying(container, report);
+    }
+    done?;
+    File::open(&area).and_then(|directory| Ok(nix::unistd::syncfs(&directory)?)).at(
+        Exit::UnpackFailed,
+        "Cannot sync",
+        &area,
+    )
+}
+
+fn tell_destroying(container: &Container<'_>, report: &mut dyn Report) {
+    let shown = container.node.shown(&container.private);
+    report.info(&format!("Destroying container private area: {}", shown.display()));
+}
+
+/// The configuration and scripts of an older container of this number, set aside when it was
+/// destroyed.
+fn remove_destroyed(container: &Container<'_>) -> Result<()> {
+    for name in destroy::set_aside_names(container) {
+        let path = container.node.conf_dir().join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.at(Exit::CopyConfigFailed, "Cannot remove", &path)?,
+        }
+    }
+    Ok(())
 }
 
 fn unpack_failed(node: &crate::node::Node, template: &Template, error: &UnpackError) -> Error {
@@ -268,6 +334,9 @@ fn clean_up(
         }
         // Only an empty one: made as a lock, or by somebody else as a place.
         let _ = std::fs::remove_dir(&container.private);
+    }
+    if !existed && !container.root.as_os_str().is_empty() {
+        let _ = std::fs::remove_dir(&container.root);
     }
     if let Some(name) = &change.values.name
         && !existed

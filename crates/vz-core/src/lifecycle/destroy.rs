@@ -24,6 +24,8 @@ use crate::{names, old_cgroup};
 
 /// Files of a container beside its configuration, kept under another name when it is destroyed.
 const SCRIPTS: [&str; 6] = ["mount", "umount", "premount", "postumount", "start", "stop"];
+/// What such a name ends with.
+const SET_ASIDE: &str = ".destroyed";
 /// Where areas wait for their removal, on the file system they lie on.
 const WAITING: &str = "vztmp";
 /// What their names there begin with.
@@ -214,15 +216,20 @@ fn waiting_names(directory: &File) -> Vec<OsString> {
         .collect()
 }
 
+/// The names that the scripts and, last, the configuration of a container are set aside under.
+pub fn set_aside_names(container: &Container<'_>) -> impl Iterator<Item = String> {
+    let id = container.id;
+    SCRIPTS.into_iter().chain(["conf"]).map(move |name| format!("{id}.{name}{SET_ASIDE}"))
+}
+
 /// `ID.conf` and the scripts beside it become `….destroyed`, over older ones. The configuration
 /// goes last: with it the container would be out of reach of another destroy.
 fn set_aside_configuration(container: &Container<'_>) -> io::Result<()> {
     let directory = container.node.conf_dir();
-    let files = SCRIPTS.iter().map(|name| format!("{}.{name}", container.id));
     names::remove_all(container.node, container.id).map_err(io::Error::other)?;
-    for name in files.chain([format!("{}.conf", container.id)]) {
-        let from = directory.join(&name);
-        match std::fs::rename(&from, directory.join(format!("{name}.destroyed"))) {
+    for name in set_aside_names(container) {
+        let from = directory.join(name.trim_end_matches(SET_ASIDE));
+        match std::fs::rename(&from, directory.join(&name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

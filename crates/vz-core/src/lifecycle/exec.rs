@@ -6,7 +6,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ use vz_sys::{caps, rlimit};
 use crate::container::Container;
 use crate::description::{Entry, PATH};
 use crate::error::{Context, Error, Result};
+use crate::lifecycle::script::{self, Script};
 use crate::lifecycle::stop::open_init;
 use crate::report::Report;
 
@@ -58,11 +59,13 @@ fn environment() -> Vec<CString> {
 impl Command {
     /// The container's shell reading from its standard input.
     pub fn shell() -> Command {
+        Command::shell_with(environment())
+    }
+
+    /// The same with this environment.
+    pub fn shell_with(environment: Vec<CString>) -> Command {
         let shell = |path: &std::ffi::CStr| (path.to_owned(), vec![path.to_owned()]);
-        Command {
-            programs: vec![shell(c"/bin/bash"), shell(c"/bin/sh")],
-            environment: environment(),
-        }
+        Command { programs: vec![shell(c"/bin/bash"), shell(c"/bin/sh")], environment }
     }
 
     /// `exec` and `exec2`: the words joined by blanks, for the container's shell to take apart.
@@ -315,22 +318,12 @@ pub fn run_script(
     patience: Option<Duration>,
     report: &mut dyn Report,
 ) -> Result<i32> {
+    let mut text = Vec::new();
+    let mut script = script;
+    script.read_to_end(&mut text).context(Exit::SystemError, || "Cannot read the script".into())?;
     let entrance = Entrance::find(container, init)?;
-    let command = Command::shell();
-    let streams = Streams { input: Some(script.into()), ..Streams::default() };
-    let process = spawn(&entrance, &command, &streams)?;
-    match wait_or_kill(&process, patience)
-        .context(Exit::SystemError, || "Cannot wait for the script".into())?
-    {
-        Some(ended) => outcome(ended, &command, report),
-        None => Err(Error::Refused(
-            Exit::ExecTimeout,
-            format!(
-                "The script inside the container took longer than {} s and was killed",
-                patience.unwrap_or_default().as_secs()
-            ),
-        )),
-    }
+    let script = Script { text, environment: environment(), patience };
+    script::run(&entrance, &script, report)
 }
 
 /// Runs the container's own `halt`; says whether it did its work (0 and 1 count as that) in time.

@@ -8,6 +8,7 @@ pub mod event;
 pub mod exec;
 pub mod mounting;
 mod relay;
+pub mod script;
 pub mod set;
 pub mod start;
 pub mod stop;

@@ -76,8 +76,11 @@ pub fn unmount_with_scripts(container: &Container<'_>, report: &mut dyn Report) 
     hooks::run(container, Moment::Postumount, report)
 }
 
-/// Mounts the container at VE_ROOT, made if need be.
-fn mount_only(container: &Container<'_>, skip_fsck: bool) -> Result<()> {
+/// Mounts the container at VE_ROOT, made if need be, without its scripts.
+///
+/// # Errors
+/// The step that failed; the container is then not mounted.
+pub(super) fn mount_only(container: &Container<'_>, skip_fsck: bool) -> Result<()> {
     let root = &container.root;
     make_mount_point(container, root).at(Exit::RootAreaFailed, "Unable to create", root)?;
     let tree = layout::of(container.layout())?.mount(container, skip_fsck)?;

@@ -212,7 +212,7 @@ fn write_pending(input: &mut Input<'_>, pending: &mut Vec<u8>, input_open: bool)
 }
 
 /// Says how many bytes were there.
-fn pass_outputs(outputs: &mut Vec<Output<'_>>, ready: &[bool]) -> io::Result<usize> {
+pub(super) fn pass_outputs(outputs: &mut Vec<Output<'_>>, ready: &[bool]) -> io::Result<usize> {
     let mut index = 0;
     let mut passed = 0;
     let mut failure = None;

@@ -11,6 +11,7 @@ use vz_sys::namespace::{self, Namespaces};
 use vz_sys::pidfd;
 
 use crate::container::Container;
+use crate::dist::{self, Distribution};
 use crate::error::{Context, Error, Result};
 use crate::group::Place;
 use crate::lifecycle::exec;
@@ -39,7 +40,7 @@ pub fn set(container: &mut Container<'_>, change: &Change, report: &mut dyn Repo
     if change.save {
         return save(container, change, report);
     }
-    if change.reset_ub {
+    if change.reset_ub || change.given() == [ParamId::Userpasswd] {
         return Ok(());
     }
     let lost = if running { " and will be lost after CT restart" } else { "" };
@@ -89,8 +90,15 @@ fn apply(
             report.info(&format!("Name {name} assigned"));
         }
     }
+    let distribution = dist::for_change(container, change, report)?;
+    if let (Some(distribution), false) = (&distribution, change.userpasswd.is_empty()) {
+        dist::passwords::change(container, distribution, &change.userpasswd, report)?;
+        if change.given().iter().all(|id| *id == ParamId::Userpasswd) && !change.save {
+            return Ok(());
+        }
+    }
     match (running, change.save) {
-        (true, _) => apply_live(container, change, report),
+        (true, _) => apply_live(container, change, distribution.as_ref(), report),
         // A stopped container is changed in its configuration alone.
         (false, true) => Ok(()),
         (false, false) => Err(Error::Refused(
@@ -105,9 +113,6 @@ fn refuse_unsupported(change: &Change) -> Result<()> {
     let refused = |exit, option: &str| {
         Err(Error::Refused(exit, format!("Option {option} is not supported by this version")))
     };
-    if !change.userpasswd.is_empty() {
-        return refused(Exit::ChangePasswordFailed, "--userpasswd");
-    }
     if change.offline_resize {
         return refused(Exit::InvalidSyntax, "--offline-resize");
     }
@@ -131,7 +136,12 @@ fn refuse_moving(change: &Change) -> Result<()> {
     Ok(())
 }
 
-fn apply_live(container: &Container<'_>, change: &Change, report: &mut dyn Report) -> Result<()> {
+fn apply_live(
+    container: &Container<'_>,
+    change: &Change,
+    distribution: Option<&Distribution>,
+    report: &mut dyn Report,
+) -> Result<()> {
     let after = change.apply_to(&container.config);
     let state = container.state()?.ok_or(Error::NotRunning)?;
     let place = Place::at(container.node.cgroup_hierarchy()?, &state.group);
@@ -153,6 +163,9 @@ fn apply_live(container: &Container<'_>, change: &Change, report: &mut dyn Repor
     limits::tell_missing(&missing, report);
     if let Some(hostname) = &change.values.hostname {
         set_host_name(container, hostname)?;
+    }
+    if let Some(distribution) = distribution {
+        dist::live::apply(container, distribution, change, report)?;
     }
     tell_later(change, &writes, report);
     Ok(())
@@ -178,7 +191,7 @@ fn set_host_name(container: &Container<'_>, hostname: &str) -> Result<()> {
 fn tell_later(change: &Change, writes: &[limits::Write], report: &mut dyn Report) {
     let (mut later, mut never) = (Vec::new(), Vec::new());
     for param in PARAMS.iter().filter(|param| change.given().contains(&param.id)) {
-        let now = param.id == ParamId::Hostname
+        let now = dist::live::sets(param.id)
             || writes.iter().any(|write| limits::is_for(write, param.id));
         let Some(option) = param.options.first().filter(|_| !now) else { continue };
         if enforced::is_saved_only(param.id) {

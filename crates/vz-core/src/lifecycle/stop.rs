@@ -55,10 +55,13 @@ pub fn stop(container: &Container<'_>, options: Options, report: &mut dyn Report
     }
     teardown::kill_everything(container)?;
     report.info("Container was stopped");
-    if !options.skip_umount && container.is_mounted() {
-        mounting::unmount_with_scripts(container, report)?;
-    }
-    teardown::forget(container)
+    let unmounted = match !options.skip_umount && container.is_mounted() {
+        true => mounting::unmount_with_scripts(container, report),
+        false => Ok(()),
+    };
+    // Stopped it is: what a script did not let go stays mounted, for `umount`.
+    teardown::forget(container)?;
+    unmounted
 }
 
 /// A descriptor of the container's init, if it still runs.

@@ -8,17 +8,20 @@
 //! Whatever goes wrong, and wherever vzctl is killed, [`teardown`](super::teardown) clears away
 //! what there is: it looks at the node, not at how far the start had come.
 
+mod check;
 mod devices;
 mod hostname;
 mod inside;
 mod message;
 mod monitor;
 mod mounts;
+pub mod offline;
 mod prepare;
 mod ready;
+mod setup;
 pub(crate) mod trees;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::unistd::Pid;
@@ -29,12 +32,13 @@ use vz_sys::{bpf, namespace, pidfd};
 
 use crate::container::Container;
 use crate::description::Description;
+use crate::dist::Distribution;
 use crate::error::{Context, Error, Result};
 use crate::guest::Guest;
 use crate::lifecycle::{mounting, teardown};
+use crate::limits;
 use crate::report::Report;
 use crate::state::{Phase, ProcessId, State};
-use crate::{hooks, limits};
 use message::Message;
 use ready::Readiness;
 
@@ -71,18 +75,33 @@ pub fn start(container: &Container<'_>, options: Options, report: &mut dyn Repor
         return Err(Error::AlreadyRunning);
     }
     teardown::cancel_restart(container)?;
+    tell_of_dump(container, report);
     report.info("Starting container...");
+    check::beancounters(&container.config, report)?;
+    let distribution = match options.skip_setup {
+        true => None,
+        false => Some(Distribution::of(container, report)?),
+    };
     if !options.skip_remount && container.is_mounted() {
         mounting::unmount_with_scripts(container, report)?;
     }
     if !container.is_mounted() {
         mounting::mount_with_scripts(container, options.skip_fsck, report)?;
     }
-    let started = run(container, options, report);
+    let started = run(container, distribution.as_ref(), options, report);
     if let Err(error) = started {
         return Err(give_up(container, error, report));
     }
     Ok(())
+}
+
+/// A container that was suspended would go on where it was.
+fn tell_of_dump(container: &Container<'_>, report: &mut dyn Report) {
+    if container.is_suspended() {
+        let dump = container.node.shown(&container.node.dump_path(container.id));
+        report.info(&format!("Dump file {} exists, trying to restore from it", dump.display()));
+        report.error("Error: this version cannot restore: the container starts anew");
+    }
 }
 
 /// Says what went wrong and clears the half-started container away.
@@ -104,36 +123,20 @@ fn give_up(container: &Container<'_>, error: Error, report: &mut dyn Report) -> 
     Error::Reported(error.exit())
 }
 
-fn run(container: &Container<'_>, options: Options, report: &mut dyn Report) -> Result<()> {
-    let guest = Guest::look_at(&container.root)?;
+fn run(
+    container: &Container<'_>,
+    distribution: Option<&Distribution>,
+    options: Options,
+    report: &mut dyn Report,
+) -> Result<()> {
     let description = Description::of(container)?;
     description.warn(report);
-    let mut state = State { restarts: options.restarts, ..description.initial_state() };
-    container.save_state(&state)?;
-
-    let (line, other) =
-        channel::pair().context(Exit::ResourceError, || "Cannot make a line".into())?;
-    let prepared = prepare::prepare(container, &description, &guest, other, options.wait)?;
-    let readiness = prepared.readiness;
-    let monitor =
-        monitor::spawn(container, &description, prepared.inside, prepared.console, line.as_fd())?;
-    make_groups(container, &description, monitor.pid, report)?;
-    message::send(&line, &Message::Begin, &[])
-        .context(Exit::SystemError, || "Cannot tell the monitor to begin".into())?;
-    let init = wait_for_birth(&line)?;
-    state.monitor = ProcessId::of(monitor.pid).ok();
-    state.init = ProcessId::of(init).ok();
-    container.save_state(&state)?;
-    // Taken while the number can mean no other process: nobody reaps init before vzmon is there.
-    let init_pidfd = pidfd::open(init)
-        .context(Exit::SystemError, || "The container's first process is gone".into())?;
-
-    hand_over_root(container, &description, init, &line, report)?;
-    expect(&line, &Message::Ready)?;
-    if !options.skip_setup {
-        hooks::run_inside(container, init_pidfd.as_fd(), "start", report)?;
+    let made = make(container, &description, options, report)?;
+    if let Some(distribution) = distribution {
+        let init = made.init.as_fd();
+        setup::run(container, &description, distribution, init, report)?;
     }
-
+    let Made { line, init, readiness, mut state } = made;
     state.phase = Phase::Running;
     state.since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     container.save_state(&state)?;
@@ -144,13 +147,54 @@ fn run(container: &Container<'_>, options: Options, report: &mut dyn Report) -> 
         report.info("Container start in progress...");
         return Ok(());
     }
-    let waited = wait_until_booted(readiness.as_ref(), init_pidfd.as_fd(), report);
+    let waited = wait_until_booted(readiness.as_ref(), init.as_fd(), report);
     if let Some(readiness) = &readiness
-        && readiness.uncover(init_pidfd.as_fd(), description.user_namespace).is_err()
+        && readiness.uncover(init.as_fd(), description.user_namespace).is_err()
     {
         report.log(1, "The inittab shown for the boot could not be taken away");
     }
     waited
+}
+
+/// All of a container but its init: the first process waits to be let go.
+struct Made {
+    line: Channel,
+    /// A pidfd of the first process.
+    init: OwnedFd,
+    readiness: Option<Readiness>,
+    state: State,
+}
+
+fn make(
+    container: &Container<'_>,
+    description: &Description,
+    options: Options,
+    report: &mut dyn Report,
+) -> Result<Made> {
+    let guest = Guest::look_at(&container.root)?;
+    let mut state = State { restarts: options.restarts, ..description.initial_state() };
+    container.save_state(&state)?;
+
+    let (line, other) =
+        channel::pair().context(Exit::ResourceError, || "Cannot make a line".into())?;
+    let prepared = prepare::prepare(container, description, &guest, other, options.wait)?;
+    let readiness = prepared.readiness;
+    let monitor =
+        monitor::spawn(container, description, prepared.inside, prepared.console, line.as_fd())?;
+    make_groups(container, description, monitor.pid, report)?;
+    message::send(&line, &Message::Begin, &[])
+        .context(Exit::SystemError, || "Cannot tell the monitor to begin".into())?;
+    let init = wait_for_birth(&line)?;
+    state.monitor = ProcessId::of(monitor.pid).ok();
+    state.init = ProcessId::of(init).ok();
+    container.save_state(&state)?;
+    // Taken while the number can mean no other process: nobody reaps init before vzmon is there.
+    let init_pidfd = pidfd::open(init)
+        .context(Exit::SystemError, || "The container's first process is gone".into())?;
+
+    hand_over_root(container, description, init, &line, report)?;
+    expect(&line, &Message::Ready)?;
+    Ok(Made { line, init: init_pidfd, readiness, state })
 }
 
 /// Makes the cgroups, and sets all that is enforced there before anything runs in them.
