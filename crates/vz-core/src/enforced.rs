@@ -24,6 +24,7 @@ pub fn is_saved_only(id: ParamId) -> bool {
         | ParamId::Pci
         | ParamId::PciDel
         | ParamId::MountOpts
+        | ParamId::Cpuweight
         | ParamId::Cpus
         | ParamId::Cpumask
         | ParamId::Nodemask

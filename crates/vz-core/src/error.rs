@@ -79,7 +79,7 @@ pub enum Error {
     #[error("{1}")]
     Refused(Exit, String),
     /// The admin, or a signal, called it off.
-    #[error("Cancelled")]
+    #[error("\nCancelling...")]
     Cancelled,
     /// The kernel, or the file system, said no.
     #[error("{action}: {source}")]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use vz_conf::exit::Exit;
 
+use crate::cancel;
 use crate::container::Container;
 use crate::description::PATH;
 use crate::error::{Context, Error, Result};
@@ -79,13 +80,17 @@ fn run_on_node(container: &Container<'_>, path: &Path, report: &mut dyn Report) 
         .env("VEID", container.id.to_string())
         .env("VE_CONFFILE", conf)
         .stdin(Stdio::null());
-    match command.status() {
+    match cancel::run(&mut command) {
         Err(error) => {
             let text = crate::error::OsText(error);
             report.error(&format!("Error exec {}: {text}", container.node.shown(path).display()));
             Ok(false)
         }
-        Ok(status) => {
+        Ok(None) => {
+            report.error(&Error::Cancelled.to_string());
+            Ok(false)
+        }
+        Ok(Some(status)) => {
             if let Some(signal) = status.signal() {
                 report.error(&format!("Got signal {signal}"));
             }
@@ -109,6 +114,12 @@ pub fn run_inside(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.at(Exit::ActionScriptFailed, "Cannot open", &path)?,
     };
-    let code = exec::run_script(container, init, script, Some(PATIENCE), report)?;
+    let code = match exec::run_script(container, init, script, Some(PATIENCE), report) {
+        Err(Error::Cancelled) => {
+            report.error(&Error::Cancelled.to_string());
+            return Err(Error::Reported(Exit::ActionScriptFailed));
+        }
+        other => other?,
+    };
     if code == 0 { Ok(()) } else { Err(Error::Reported(Exit::ActionScriptFailed)) }
 }

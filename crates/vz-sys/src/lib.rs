@@ -2,6 +2,7 @@
 
 pub mod beneath;
 pub mod bpf;
+pub mod cancel;
 pub mod caps;
 pub mod cgroup;
 pub mod channel;

@@ -206,6 +206,9 @@ fn fill(
 }
 
 fn unpack_failed(node: &crate::node::Node, template: &Template, error: &UnpackError) -> Error {
+    if matches!(error, UnpackError::Cancelled) {
+        return Error::Cancelled;
+    }
     let full = matches!(error, UnpackError::NoSpace { .. });
     let exit = if full { Exit::NoDiskSpace } else { Exit::UnpackFailed };
     let path = node.shown(&template.path);
