@@ -9,20 +9,23 @@ use indicatif::{ProgressBar, ProgressStyle};
 use vz_conf::change::Change;
 use vz_conf::ctid::Ctid;
 use vz_conf::exit::Exit;
-use vz_conf::param::Commands;
-use vz_core::container::Container;
+use vz_conf::warning::{Warning, WarningKind};
+use vz_core::container::{Container, is_mounted_now};
 use vz_core::dist;
-use vz_core::error::{Context, Error, Result};
+use vz_core::error::{Error, OsText, Result};
 use vz_core::lifecycle::{
-    console, create, destroy, enter, exec, mounting, set, start, stop, teardown, vzmon,
+    checkpoint, console, create, destroy, enter, exec, image, mounting, quota, set, start, stop,
+    teardown, vzmon,
 };
 use vz_core::lock::Lock;
 use vz_core::node::Node;
 use vz_core::report::Report;
+use vz_sys::cancel;
 
-use crate::change::{self, texts};
-use crate::getopt::{self, LongOption};
+use crate::change::texts;
+use crate::options::{self, Options, Snapshot};
 use crate::output::Output;
+use crate::snapshot_list;
 
 /// A command word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +60,20 @@ pub enum Command {
     Runscript,
     /// `console`
     Console,
+    /// `suspend`, `chkpnt`
+    Suspend,
+    /// `resume`, `restore`
+    Resume,
+    /// `quotaon`, `quotaoff`, `quotainit`
+    Quota(quota::Action),
+    /// `convert`
+    Convert,
+    /// `compact`
+    Compact,
+    /// `snapshot` and those of its kind that change something
+    Snapshot(Snapshot),
+    /// `snapshot-list`
+    SnapshotList,
 }
 
 impl Command {
@@ -78,6 +95,19 @@ impl Command {
             "enter" => Command::Enter,
             "runscript" => Command::Runscript,
             "console" => Command::Console,
+            "suspend" | "chkpnt" => Command::Suspend,
+            "resume" | "restore" => Command::Resume,
+            "quotaon" => Command::Quota(quota::Action::On),
+            "quotaoff" => Command::Quota(quota::Action::Off),
+            "quotainit" => Command::Quota(quota::Action::Init),
+            "convert" => Command::Convert,
+            "compact" => Command::Compact,
+            "snapshot" => Command::Snapshot(Snapshot::Create),
+            "snapshot-delete" => Command::Snapshot(Snapshot::Delete),
+            "snapshot-switch" => Command::Snapshot(Snapshot::Switch),
+            "snapshot-mount" => Command::Snapshot(Snapshot::Mount),
+            "snapshot-umount" => Command::Snapshot(Snapshot::Umount),
+            "snapshot-list" => Command::SnapshotList,
             _ => return None,
         })
     }
@@ -93,15 +123,25 @@ impl Command {
     }
 
     /// A process of it gets into the container.
-    fn enters(self) -> bool {
-        use Command::{Enter, Exec, Exec2, Exec3, Restart, Runscript, Start, Stop};
-        matches!(self, Start | Stop | Restart | Exec | Exec2 | Exec3 | Enter | Runscript)
+    fn enters(self, options: &Options) -> bool {
+        use Command::{Enter, Exec, Exec2, Exec3, Restart, Runscript, Set, Start, Stop};
+        match (self, options) {
+            (Set, Options::Change(change)) => {
+                change.setmode.is_some() || dist::is_needed_for(change)
+            }
+            _ => matches!(self, Start | Stop | Restart | Exec | Exec2 | Exec3 | Enter | Runscript),
+        }
     }
 
     /// It changes nothing that another command could trip over.
     fn needs_no_lock(self) -> bool {
         use Command::{Console, Enter, Exec, Exec2, Exec3, Status};
         matches!(self, Exec | Exec2 | Exec3 | Enter | Console | Status)
+    }
+
+    /// It answers, and says nothing else but what is wrong.
+    pub fn is_terse(self) -> bool {
+        matches!(self, Command::Status | Command::SnapshotList)
     }
 }
 
@@ -111,40 +151,10 @@ pub struct Request<'a> {
     pub node: &'a Node,
     /// The container's number.
     pub id: Ctid,
+    /// The name it was called by, if not by its number.
+    pub name: Option<&'a str>,
     /// `--skiplock`
     pub skip_lock: bool,
-}
-
-/// Options that have been taken apart before anything is looked at.
-enum Options {
-    None,
-    Create(Change),
-    Set(Change),
-    Life {
-        start: start::Options,
-        stop: stop::Options,
-    },
-    Words,
-    /// The number of the terminal.
-    Console(u32),
-}
-
-impl Options {
-    /// They make a command that changes a container get into it.
-    fn enters(&self) -> bool {
-        matches!(self, Options::Set(change) if dist::is_needed_for(change))
-    }
-
-    /// Nobody is to see passwords in the list of processes. After the last exec, which passes on
-    /// what is left of the words.
-    fn cover_passwords(&self) -> Result<()> {
-        let Options::Set(change) = self else { return Ok(()) };
-        change
-            .userpasswd
-            .iter()
-            .try_for_each(|word| vz_sys::arguments::cover(word.as_bytes()))
-            .context(Exit::SystemError, || "Cannot cover the passwords typed".into())
-    }
 }
 
 /// Runs a command; the value is vzctl's exit code.
@@ -157,29 +167,56 @@ pub fn run(
     words: &[OsString],
     output: &mut Output,
 ) -> Result<u8> {
-    let options = parse_options(command, request, words, output)?;
-    for warning in &request.node.warnings {
-        output.log(warning.level().into(), &warning.to_string());
+    let options = options::parse(command, request, words, output)?;
+    let loaded = Container::load(request.node, request.id);
+    if let Ok(container) = &loaded
+        && command.enters(&options)
+        && container.configured
+    {
+        // Before anything is said: it begins anew.
+        seal(container)?;
     }
+    tell_global(request.node, output);
     if request.id.is_node() && !command.is_for_node() {
-        return Err(Error::Refused(
-            Exit::InvalidValue,
-            "Only set actions are allowed for CT0".into(),
-        ));
+        eprintln!("Only set actions are allowed for CT0");
+        return Err(Error::Reported(Exit::InvalidValue));
     }
-    let mut container = Container::load(request.node, request.id)?;
+    let mut container = loaded?;
     for warning in &container.warnings {
         output.log(warning.level().into(), &warning.to_string());
     }
+    check_name(&container, request.name)?;
     if !container.configured && !command.needs_no_configuration() {
         return Err(Error::NoContainerConfig);
     }
-    if command.enters() || options.enters() {
-        seal(&container)?;
-    }
     options.cover_passwords()?;
     let _lock = take_lock(command, request, &container, output)?;
+    if !command.needs_no_lock() {
+        cancel::listen().map_err(|error| {
+            Error::Refused(Exit::SystemError, format!("Cannot listen for signals: {error}"))
+        })?;
+    }
     dispatch(command, &mut container, options, words, output)
+}
+
+/// What is odd in vz.conf: first what could not be read, then what has no effect there.
+fn tell_global(node: &Node, output: &mut Output) {
+    let is_last = |warning: &&Warning| warning.kind == WarningKind::GlobalNetfilter;
+    let (last, first): (Vec<_>, Vec<_>) = node.warnings.iter().partition(is_last);
+    for warning in first.into_iter().chain(last) {
+        output.log(warning.level().into(), &warning.to_string());
+    }
+}
+
+/// A name that was typed must be the one that the container's configuration has, if it has one.
+fn check_name(container: &Container<'_>, typed: Option<&str>) -> Result<()> {
+    match (typed, &container.own.name) {
+        (Some(typed), Some(own)) if own != typed => Err(Error::Refused(
+            Exit::InvalidValue,
+            format!("Unable to find container by name {typed}"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Where the container's root is the node's, it could write to the program that enters it.
@@ -216,101 +253,6 @@ fn take_lock(
     Ok(lock)
 }
 
-fn parse_options(
-    command: Command,
-    request: &Request<'_>,
-    words: &[OsString],
-    output: &mut Output,
-) -> Result<Options> {
-    let context = request.node.text_context(request.id);
-    match command {
-        Command::Create => {
-            let change = change::parse(Commands::CREATE, words, &context, output)?;
-            Ok(Options::Create(change))
-        }
-        Command::Set => {
-            let change = change::parse(Commands::SET, words, &context, output)?;
-            Ok(Options::Set(change))
-        }
-        Command::Start | Command::Stop | Command::Restart => parse_life(command, words),
-        Command::Exec | Command::Exec2 | Command::Exec3 | Command::Enter | Command::Runscript => {
-            Ok(Options::Words)
-        }
-        Command::Console => Ok(Options::Console(parse_terminal(words)?)),
-        _ if words.is_empty() => Ok(Options::None),
-        _ => {
-            let words: String =
-                words.iter().map(|word| format!("{} ", word.to_string_lossy())).collect();
-            Err(Error::Refused(Exit::InvalidSyntax, format!("Invalid options: {words}")))
-        }
-    }
-}
-
-/// The one argument of `console`; without one it is the console itself.
-fn parse_terminal(words: &[OsString]) -> Result<u32> {
-    match words {
-        [] => Ok(0),
-        [word] => word.to_str().and_then(|word| word.parse().ok()).ok_or_else(|| {
-            let text = format!("Invalid tty number: {}", word.to_string_lossy());
-            Error::Refused(Exit::InvalidValue, text)
-        }),
-        _ => {
-            Err(Error::Refused(Exit::InvalidSyntax, "Invalid syntax: too many parameters!".into()))
-        }
-    }
-}
-
-/// Options of `start` and `stop`; `restart` takes those of both.
-fn parse_life(command: Command, words: &[OsString]) -> Result<Options> {
-    const fn flag(long: &'static str) -> LongOption {
-        LongOption { long, short: None, takes_value: false }
-    }
-    const TABLE: [LongOption; 7] = [
-        flag("force"),
-        flag("wait"),
-        flag("skip-fsck"),
-        flag("skip-remount"),
-        flag("skip_ve_setup"),
-        flag("fast"),
-        flag("skip-umount"),
-    ];
-    const FIRST_OF_STOP: usize = 5;
-    let parsed = getopt::parse(&TABLE, &texts(words)?).map_err(|line| {
-        eprintln!("{line}");
-        Error::Reported(Exit::InvalidSyntax)
-    })?;
-    if !parsed.others.is_empty() {
-        let words: String = parsed.others.iter().map(|word| format!("{word} ")).collect();
-        return Err(Error::Refused(Exit::InvalidSyntax, format!("Invalid options: {words}")));
-    }
-    let mut start = start::Options::default();
-    let mut stop = stop::Options::default();
-    for (index, _) in parsed.options {
-        let (word, of_stop) = (TABLE[index].long, index >= FIRST_OF_STOP);
-        let wrong = match command {
-            Command::Start => of_stop.then_some("start"),
-            Command::Stop => (!of_stop).then_some("stop"),
-            _ => None,
-        };
-        if let Some(name) = wrong {
-            return Err(Error::Refused(
-                Exit::InvalidSyntax,
-                format!("Option --{word} is not applicable to {name} command"),
-            ));
-        }
-        match word {
-            "force" => start.force = true,
-            "wait" => start.wait = true,
-            "skip-fsck" => start.skip_fsck = true,
-            "skip-remount" => start.skip_remount = true,
-            "skip_ve_setup" => start.skip_setup = true,
-            "fast" => stop.fast = true,
-            _ => stop.skip_umount = true,
-        }
-    }
-    Ok(Options::Life { start, stop })
-}
-
 fn dispatch(
     command: Command,
     container: &mut Container<'_>,
@@ -318,34 +260,39 @@ fn dispatch(
     words: &[OsString],
     output: &mut Output,
 ) -> Result<u8> {
+    use Command as C;
     let done = match (command, options) {
-        (Command::Create, Options::Create(change)) => create_container(container, change, output),
-        (Command::Set, Options::Set(change)) => set::set(container, &change, output),
-        (Command::Start, Options::Life { start: options, .. }) => {
+        (C::Create, Options::Change(change)) => create_container(container, *change, output),
+        (C::Set, Options::Change(change)) => set::set(container, &change, output),
+        (C::Convert, Options::Change(change)) => {
+            image::convert(container, change.values.ve_layout, output)
+        }
+        (C::Start, Options::Life { start: options, .. }) => {
             start_container(container, options, output)
         }
-        (Command::Stop, Options::Life { stop: options, .. }) => {
-            stop::stop(container, options, output)
-        }
-        (Command::Restart, Options::Life { start, stop }) => {
-            restart(container, start, stop, output)
-        }
-        (Command::Destroy, _) => destroy::destroy(container, output),
-        (Command::Mount, _) => mounting::mount(container, false, output),
-        (Command::Umount, _) => mounting::umount(container, output),
-        (Command::Status, _) => status(container),
-        (Command::Console, Options::Console(number)) => {
-            console::require_number(number).and_then(|()| console::attach(container, output))
-        }
-        (Command::Runscript, _) => return runscript(container, words, output),
-        (Command::Enter, _) => return enter_container(container, words, output),
+        (C::Stop, Options::Life { stop: options, .. }) => stop::stop(container, options, output),
+        (C::Restart, Options::Life { start, stop }) => restart(container, start, stop, output),
+        (C::Suspend, Options::Checkpoint(step)) => checkpoint::checkpoint(container, step, output),
+        (C::Resume, Options::Checkpoint(step)) => checkpoint::restore(container, step, output),
+        (C::Destroy, _) => destroy::destroy(container, output),
+        (C::Mount, _) => mounting::mount(container, false, output),
+        (C::Umount, _) => mounting::umount(container, output),
+        (C::Quota(action), _) => quota::run(container, action, output),
+        (C::Compact, _) => image::compact(container, output),
+        (C::Snapshot(snapshot), _) => image::snapshot(container, snapshot.exit()),
+        (C::SnapshotList, _) => snapshot_list::run(container, words),
+        (C::Console, _) => console(container, words, output),
+        (C::Status, _) => status(container, output),
+        (C::Runscript, _) => return runscript(container, words, output),
+        (C::Enter, _) => return enter_container(container, words, output),
         _ => return run_inside(command, container, words, output),
     };
     done.map(|()| 0)
 }
 
 /// `CTID N exist|deleted mounted|unmounted running|down[ suspended]`: printed whatever --quiet says.
-fn status(container: &Container<'_>) -> Result<()> {
+fn status(container: &Container<'_>, output: &mut Output) -> Result<()> {
+    let mounted = is_mounted_now(container.node, &container.root, output);
     let exists = container.exists();
     let running = container.is_running()?;
     let suspended = exists && !running && container.is_suspended();
@@ -353,11 +300,27 @@ fn status(container: &Container<'_>) -> Result<()> {
         "CTID {} {} {} {}{}",
         container.id,
         if exists { "exist" } else { "deleted" },
-        if container.is_mounted() { "mounted" } else { "unmounted" },
+        if mounted { "mounted" } else { "unmounted" },
         if running { "running" } else { "down" },
         if suspended { " suspended" } else { "" },
     );
     Ok(())
+}
+
+/// `console [TTY]`: without a number it is the console itself.
+fn console(container: &Container<'_>, words: &[OsString], output: &mut Output) -> Result<()> {
+    let number = match words {
+        [] => 0,
+        [word] => word.to_str().and_then(|text| text.parse::<u32>().ok()).ok_or_else(|| {
+            let text = format!("Invalid tty number: {}", word.to_string_lossy());
+            Error::Refused(Exit::InvalidValue, text)
+        })?,
+        _ => {
+            let text = "Invalid syntax: too many parameters!";
+            return Err(Error::Refused(Exit::InvalidSyntax, text.into()));
+        }
+    };
+    console::require_number(number).and_then(|()| console::attach(container, output))
 }
 
 fn create_container(
@@ -427,9 +390,7 @@ fn run_inside(
     words: &[OsString],
     output: &mut Output,
 ) -> Result<u8> {
-    let Some(first) = words.first().filter(|word| !word.is_empty() || words.len() > 1) else {
-        return Err(Error::Refused(Exit::InvalidSyntax, "No command line given for exec".into()));
-    };
+    let first = words.first().map(OsString::as_os_str).unwrap_or_default();
     let mut done = || -> Result<i32> {
         let what = match command {
             Command::Exec3 => exec::Command::direct(words)?,
@@ -458,33 +419,17 @@ fn enter_container(
     words: &[OsString],
     output: &mut Output,
 ) -> Result<u8> {
-    let typed = match words.split_first() {
-        None => Vec::new(),
-        Some((option, rest)) if option == "--exec" => {
-            let line = texts(rest)?.join(" ");
-            if line.is_empty() {
-                return Err(Error::Refused(
-                    Exit::InvalidSyntax,
-                    "No command line given for --exec".into(),
-                ));
-            }
-            format!("{line}\n").into_bytes()
-        }
-        Some((option, _)) => {
-            return Err(Error::Refused(
-                Exit::InvalidSyntax,
-                format!("Invalid option '{}'", option.to_string_lossy()),
-            ));
-        }
+    // Without `--exec`, which has been checked.
+    let typed = match words.get(1..).unwrap_or_default() {
+        [] => Vec::new(),
+        rest => format!("{}\n", texts(rest)?.join(" ")).into_bytes(),
     };
     let terminal = std::env::var("TERM").ok();
     enter::enter(container, &typed, terminal.as_deref(), output).map(|code| code as u8)
 }
 
 fn runscript(container: &Container<'_>, words: &[OsString], output: &mut Output) -> Result<u8> {
-    let Some(script) = words.first() else {
-        return Err(Error::Refused(Exit::InvalidSyntax, "Script not specified".into()));
-    };
+    let script = words.first().map(OsString::as_os_str).unwrap_or_default();
     let not_found = || {
         let text = format!("Script not found: {}", Path::new(script).display());
         Error::Refused(Exit::NoScript, text)

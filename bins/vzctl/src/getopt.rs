@@ -1,99 +1,150 @@
-//! Options as getopt_long(3) took them, parsed by clap from tables: long names that may be cut
-//! short, values after `=` or a blank (also such that begin with a dash), options and other words
-//! in any order. The error texts are getopt's.
+//! Options as getopt_long(3) of glibc takes them: long names that may be cut short, values after
+//! `=` or as the next word (also such that begin with a dash), short options in one word, options
+//! and other words in any order, `--` as the end of options. The error lines are getopt's.
+//!
+//! Own code, since clap cannot be made to agree: it takes all words apart before the first value
+//! is looked at (the original refuses the first thing that is wrong, be it a word or a value),
+//! counts options of one meaning as ambiguous, and takes `-1` for an option where a value stands.
+//! `tests/getopt.rs` runs both side by side.
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, Command};
+use std::collections::VecDeque;
 
-/// One option of a command.
+/// What the messages begin with.
+const PROGRAM: &str = "vzctl";
+
+/// One long option of a command.
 #[derive(Debug, Clone, Copy)]
 pub struct LongOption {
     /// Its name without the dashes.
     pub long: &'static str,
-    /// Its short form.
-    pub short: Option<char>,
     /// It takes a value.
     pub takes_value: bool,
+    /// What it means: a beginning that fits only options of one meaning is not ambiguous.
+    pub meaning: usize,
 }
 
-/// What was typed.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Parsed {
-    /// Options as indices of the table, with the value of each, in the order typed.
-    pub options: Vec<(usize, String)>,
-    /// Words that are no options.
-    pub others: Vec<String>,
+/// The long options and, as getopt(3) writes them, the short ones (`p:h`: `-p VALUE` and `-h`).
+#[derive(Debug, Clone, Copy)]
+pub struct Table<'t> {
+    /// Long options.
+    pub long: &'t [LongOption],
+    /// Short options.
+    pub short: &'t str,
 }
 
-/// Takes the words of a command apart.
-///
-/// # Errors
-/// getopt's message for the first word that is wrong.
-pub fn parse(table: &[LongOption], words: &[String]) -> Result<Parsed, String> {
-    let ids: Vec<String> = (0..table.len()).map(|index| index.to_string()).collect();
-    let mut command = Command::new("vzctl")
-        .no_binary_name(true)
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .infer_long_args(true)
-        .arg(Arg::new("others").num_args(0..).action(ArgAction::Append));
-    for (option, id) in table.iter().zip(&ids) {
-        let mut arg = Arg::new(id.clone()).long(option.long);
-        if let Some(short) = option.short {
-            arg = arg.short(short);
-        }
-        arg = match option.takes_value {
-            true => arg
-                .action(ArgAction::Append)
-                .num_args(1)
-                .allow_hyphen_values(true)
-                .value_parser(clap::value_parser!(String)),
-            false => arg.action(ArgAction::Append).num_args(0).default_missing_value(""),
+/// An option that was found, with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A long one: its place in the table.
+    Long(usize, Option<String>),
+    /// A short one.
+    Short(char, Option<String>),
+}
+
+/// Takes words apart, one option at a time.
+#[derive(Debug)]
+pub struct Scanner<'t> {
+    table: Table<'t>,
+    words: VecDeque<String>,
+    /// What is left of a word of short options.
+    cluster: String,
+    others: Vec<String>,
+}
+
+impl<'t> Scanner<'t> {
+    /// Begins with the first of `words`.
+    pub fn new(table: Table<'t>, words: Vec<String>) -> Scanner<'t> {
+        Scanner { table, words: words.into(), cluster: String::new(), others: Vec::new() }
+    }
+
+    /// The words that are no options, when all have been looked at.
+    pub fn others(self) -> Vec<String> {
+        self.others
+    }
+
+    fn long(&mut self, text: &str) -> Result<Found, String> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, None),
         };
-        command = command.arg(arg);
-    }
-    let matches = command.try_get_matches_from(words).map_err(|error| explain(table, &error))?;
-    let mut options = Vec::new();
-    for (index, id) in ids.iter().enumerate() {
-        let positions = matches.indices_of(id).into_iter().flatten();
-        let values = matches.get_many::<String>(id).into_iter().flatten();
-        options.extend(positions.zip(values).map(|(position, value)| (position, index, value)));
-    }
-    options.sort_unstable_by_key(|(position, ..)| *position);
-    Ok(Parsed {
-        options: options.into_iter().map(|(_, index, value)| (index, value.clone())).collect(),
-        others: matches.get_many::<String>("others").into_iter().flatten().cloned().collect(),
-    })
-}
-
-fn explain(table: &[LongOption], error: &clap::Error) -> String {
-    let argument = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(text)) => text.clone(),
-        _ => String::new(),
-    };
-    let name = argument.split(['=', ' ']).next().unwrap_or_default();
-    match error.kind() {
-        ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues => {
-            format!("vzctl: option '{name}' requires an argument")
+        let index = self.place_of(name, text)?;
+        let option = self.table.long[index];
+        match (option.takes_value, value) {
+            (false, Some(_)) => {
+                Err(format!("{PROGRAM}: option '--{}' doesn't allow an argument", option.long))
+            }
+            (false, None) => Ok(Found::Long(index, None)),
+            (true, value) => match value.or_else(|| self.words.pop_front()) {
+                Some(value) => Ok(Found::Long(index, Some(value))),
+                None => Err(format!("{PROGRAM}: option '--{}' requires an argument", option.long)),
+            },
         }
-        ErrorKind::TooManyValues => format!("vzctl: option '{name}' doesn't allow an argument"),
-        _ => unknown(table, name),
+    }
+
+    /// The option of this name, or the first that it is the beginning of. `text` is all of the
+    /// word, as messages have it.
+    fn place_of(&self, name: &str, text: &str) -> Result<usize, String> {
+        let table = self.table.long;
+        if let Some(exact) = table.iter().position(|option| option.long == name) {
+            return Ok(exact);
+        }
+        let Some(first) = table.iter().position(|option| option.long.starts_with(name)) else {
+            return Err(format!("{PROGRAM}: unrecognized option '--{text}'"));
+        };
+        let key = |option: &LongOption| (option.takes_value, option.meaning);
+        let others: String = table[first + 1..]
+            .iter()
+            .filter(|option| option.long.starts_with(name) && key(option) != key(&table[first]))
+            .map(|option| format!(" '--{}'", option.long))
+            .collect();
+        match others.is_empty() {
+            true => Ok(first),
+            false => Err(format!(
+                "{PROGRAM}: option '--{text}' is ambiguous; possibilities: '--{}'{others}",
+                table[first].long
+            )),
+        }
+    }
+
+    /// Takes the first letter of the cluster.
+    fn short(&mut self) -> Result<Found, String> {
+        let letter = self.cluster.remove(0);
+        let place = self.table.short.find(letter).filter(|_| !matches!(letter, ':' | ';'));
+        let Some(place) = place else {
+            return Err(format!("{PROGRAM}: invalid option -- '{letter}'"));
+        };
+        if !self.table.short[place + letter.len_utf8()..].starts_with(':') {
+            return Ok(Found::Short(letter, None));
+        }
+        let value = match std::mem::take(&mut self.cluster) {
+            rest if rest.is_empty() => self.words.pop_front(),
+            rest => Some(rest),
+        };
+        match value {
+            Some(value) => Ok(Found::Short(letter, Some(value))),
+            None => Err(format!("{PROGRAM}: option requires an argument -- '{letter}'")),
+        }
     }
 }
 
-fn unknown(table: &[LongOption], name: &str) -> String {
-    let Some(long) = name.strip_prefix("--") else {
-        return format!("vzctl: invalid option -- '{}'", name.trim_start_matches('-'));
-    };
-    let possible: Vec<String> = table
-        .iter()
-        .filter(|option| !long.is_empty() && option.long.starts_with(long))
-        .map(|option| format!(" '--{}'", option.long))
-        .collect();
-    match possible.is_empty() {
-        true => format!("vzctl: unrecognized option '{name}'"),
-        false => {
-            format!("vzctl: option '{name}' is ambiguous; possibilities:{}", possible.concat())
+impl Iterator for Scanner<'_> {
+    type Item = Result<Found, String>;
+
+    /// The next option, or the line about what is wrong; after such a line the scan may go on.
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if !self.cluster.is_empty() {
+                return Some(self.short());
+            }
+            let word = self.words.pop_front()?;
+            match word.strip_prefix('-') {
+                Some("-") => self.others.extend(self.words.drain(..)),
+                None | Some("") => self.others.push(word),
+                Some(rest) => match rest.strip_prefix('-') {
+                    Some(long) => return Some(self.long(long)),
+                    None => self.cluster = rest.to_owned(),
+                },
+            }
         }
     }
 }
@@ -102,55 +153,70 @@ fn unknown(table: &[LongOption], name: &str) -> String {
 mod tests {
     use super::*;
 
-    const fn option(long: &'static str, takes_value: bool) -> LongOption {
-        LongOption { long, short: None, takes_value }
+    const fn option(long: &'static str, takes_value: bool, meaning: usize) -> LongOption {
+        LongOption { long, takes_value, meaning }
     }
 
-    const TABLE: [LongOption; 5] = [
-        option("hostname", true),
-        option("host_mac", true),
-        option("save", false),
-        option("ipadd", true),
-        LongOption { long: "numproc", short: Some('p'), takes_value: true },
-    ];
+    const TABLE: Table<'_> = Table {
+        long: &[
+            option("hostname", true, 0),
+            option("host_mac", true, 1),
+            option("save", false, 2),
+            option("layout", true, 3),
+            option("velayout", true, 3),
+            option("ve_layout", true, 3),
+        ],
+        short: "p:h",
+    };
 
-    fn run(words: &[&str]) -> Result<Parsed, String> {
-        parse(&TABLE, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+    fn run(words: &[&str]) -> (Vec<Result<Found, String>>, Vec<String>) {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let mut scanner = Scanner::new(TABLE, words);
+        (scanner.by_ref().collect(), scanner.others())
     }
 
-    fn options(words: &[&str]) -> Vec<(usize, String)> {
-        run(words).unwrap().options
+    fn found(words: &[&str]) -> Vec<Found> {
+        run(words).0.into_iter().map(Result::unwrap).collect()
     }
 
-    fn pair(index: usize, value: &str) -> (usize, String) {
-        (index, value.to_owned())
+    fn long(index: usize, value: &str) -> Found {
+        Found::Long(index, Some(value.to_owned()))
     }
 
     #[test]
     fn order_repetition_abbreviation() {
         assert_eq!(
-            options(&["--ipadd", "1", "--save", "--hostn=x", "--ipadd", "2", "-p", "5"]),
-            [pair(3, "1"), pair(2, ""), pair(0, "x"), pair(3, "2"), pair(4, "5")]
+            found(&["--hostn=x", "--sa", "--ve", "a", "-p5", "-hp", "-7", "--hostname", "--save"]),
+            [
+                long(0, "x"),
+                Found::Long(2, None),
+                long(4, "a"),
+                Found::Short('p', Some("5".into())),
+                Found::Short('h', None),
+                Found::Short('p', Some("-7".into())),
+                long(0, "--save"),
+            ]
         );
     }
 
     #[test]
-    fn values_that_look_like_options_and_others() {
-        let parsed = run(&["a", "--hostname", "--save", "b", "--save", "--", "--x"]).unwrap();
-        assert_eq!(parsed.options, [pair(0, "--save"), pair(2, "")]);
-        assert_eq!(parsed.others, ["a", "b", "--x"]);
+    fn other_words() {
+        let (options, others) = run(&["a", "--save", "-", "b", "--", "--x", "--"]);
+        assert_eq!(options, [Ok(Found::Long(2, None))]);
+        assert_eq!(others, ["a", "-", "b", "--x", "--"]);
     }
 
     #[test]
     fn errors_in_getopts_words() {
-        let error = |words: &[&str]| run(words).unwrap_err();
-        assert_eq!(error(&["--bogus", "1"]), "vzctl: unrecognized option '--bogus'");
-        assert_eq!(error(&["--hostname"]), "vzctl: option '--hostname' requires an argument");
+        let error = |words: &[&str]| run(words).0.remove(0).unwrap_err();
+        assert_eq!(error(&["--bogus=1", "1"]), "vzctl: unrecognized option '--bogus=1'");
+        assert_eq!(error(&["--hostn"]), "vzctl: option '--hostname' requires an argument");
         assert_eq!(
-            error(&["--host", "x"]),
-            "vzctl: option '--host' is ambiguous; possibilities: '--hostname' '--host_mac'"
+            error(&["--host=x"]),
+            "vzctl: option '--host=x' is ambiguous; possibilities: '--hostname' '--host_mac'"
         );
         assert_eq!(error(&["-z"]), "vzctl: invalid option -- 'z'");
-        assert_eq!(error(&["--save=1"]), "vzctl: option '--save' doesn't allow an argument");
+        assert_eq!(error(&["-p"]), "vzctl: option requires an argument -- 'p'");
+        assert_eq!(error(&["--sav=1"]), "vzctl: option '--save' doesn't allow an argument");
     }
 }

@@ -3,8 +3,9 @@
 
 mod change;
 mod commands;
-mod getopt;
+mod options;
 mod output;
+mod snapshot_list;
 mod usage;
 
 use std::ffi::OsString;
@@ -92,50 +93,38 @@ fn prepare(
     output: &mut Output,
 ) -> Result<u8, Error> {
     if words.is_empty() {
-        return Err(Error::Refused(Exit::InvalidValue, "CT ID missing".into()));
+        eprintln!("CT ID missing");
+        return Err(Error::Reported(Exit::InvalidValue));
     }
-    let name = words.remove(0).to_string_lossy().into_owned();
-    let prefix = std::env::var_os("VZ_SYSROOT").map(PathBuf::from);
+    let typed = words.remove(0).to_string_lossy().into_owned();
+    let directory = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let mut node = Node::without_config(directory("VZ_SYSROOT").map(PathBuf::from));
+    // `VZ_PROC` shows another kernel, and whether that one had VSwap.
+    node.has_vswap =
+        directory("VZ_PROC").is_none_or(|proc| PathBuf::from(proc).join("vz/vswap").exists());
     // A name is looked up where names are, before vz.conf is read: as ever.
-    let node = Node::load(prefix);
-    let id = match (name.parse::<Ctid>(), &node) {
-        (Ok(id), _) => id,
-        (Err(_), Ok(node)) => find_name(node, &name)?,
-        (Err(_), Err(_)) => return Err(bad_id(&name)),
+    let (id, name) = match typed.parse::<Ctid>() {
+        Ok(id) => (id, None),
+        Err(_) => match names::find(&node, &typed) {
+            Some(id) => (id, Some(typed.as_str())),
+            None => {
+                eprintln!("Bad CT ID {typed}");
+                return Err(Error::Reported(Exit::InvalidValue));
+            }
+        },
     };
-    let node = node?;
+    node.read_config()?;
     output.verbosity = verbosity(command, global, &node);
     output.log = LogFile::of(&node, "vzctl", Some(id));
-    commands::run(
-        command,
-        &commands::Request { node: &node, id, skip_lock: global.skip_lock },
-        &words,
-        output,
-    )
+    let request = commands::Request { node: &node, id, name, skip_lock: global.skip_lock };
+    commands::run(command, &request, &words, output)
 }
 
-fn bad_id(name: &str) -> Error {
-    Error::Refused(Exit::InvalidValue, format!("Bad CT ID {name}"))
-}
-
-fn find_name(node: &Node, name: &str) -> Result<Ctid, Error> {
-    let id = names::find(node, name).ok_or_else(|| bad_id(name))?;
-    // The name must be the one that the container's configuration has, if it has one.
-    let own = vz_core::container::Container::load(node, id)?.own.name;
-    match own {
-        Some(own) if own != name => Err(Error::Refused(
-            Exit::InvalidValue,
-            format!("Unable to find container by name {name}"),
-        )),
-        _ => Ok(id),
-    }
-}
-
-/// `--verbose`, counted, else VERBOSE, else LOG_LEVEL; `status` answers and says nothing else.
+/// `--verbose`, counted, else VERBOSE, else LOG_LEVEL; a command that answers says nothing else.
 fn verbosity(command: commands::Command, global: &Global, node: &Node) -> i32 {
-    if command == commands::Command::Status {
-        return -1;
-    }
     let configured = node.config.verbose.map(|verbose| verbose.max(-1));
-    global.verbose.or(configured).or(node.config.log_level).unwrap_or(0)
+    match command.is_terse() {
+        true => -1,
+        false => global.verbose.or(configured).or(node.config.log_level).unwrap_or(0),
+    }
 }

@@ -24,7 +24,18 @@ vzctl destroy | delete | mount | umount | status <ctid>
 vzctl exec | exec2 | exec3 <ctid> <command> [arg ...]
 vzctl enter <ctid> [--exec <command> [arg ...]]
 vzctl runscript <ctid> <script>
-vzctl console <ctid> [<tty number>]
+vzctl console <ctid> [tty]
+vzctl suspend | chkpnt <ctid> [--suspend|--dump|--resume|--kill] [--dumpfile <file>]
+vzctl resume | restore <ctid> [--undump|--resume|--kill] [--dumpfile <file>]
+vzctl quotaon | quotaoff | quotainit <ctid>
+vzctl snapshot <ctid> [--id <uuid>] [--name <name>] [--description <text>]
+   [--skip-suspend] [--skip-config]
+vzctl snapshot-switch <ctid> --id <uuid> [--skip-resume|--must-resume] [--skip-config]
+vzctl snapshot-delete | snapshot-umount <ctid> --id <uuid>
+vzctl snapshot-mount <ctid> --id <uuid> --target <directory>
+vzctl snapshot-list <ctid> [-H] [-o <field>[,<field>...]] [--id <uuid>]
+vzctl convert <ctid> [--layout ploop]
+vzctl compact <ctid>
 vzctl set <ctid> [--save] [--force] [--setmode restart|ignore] [parameters]
 ";
 

@@ -13,7 +13,7 @@ const VZ_CONF: &str = include_str!("../../../man/vz.conf.5");
 const CTID_CONF: &str = include_str!("../../../man/ctid.conf.5");
 
 /// Options that are no parameters: those before the command, and those of other commands.
-const OTHER_OPTIONS: [&str; 12] = [
+const OTHER_OPTIONS: [&str; 31] = [
     "--quiet",
     "--verbose",
     "--skiplock",
@@ -26,6 +26,25 @@ const OTHER_OPTIONS: [&str; 12] = [
     "--fast",
     "--skip-umount",
     "--exec",
+    "--suspend",
+    "--dump",
+    "--undump",
+    "--resume",
+    "--kill",
+    "--dumpfile",
+    "--flags",
+    "--context",
+    "--id",
+    "--uuid",
+    "--skip-suspend",
+    "--skip-config",
+    "--skip-resume",
+    "--must-resume",
+    "--target",
+    "--no-header",
+    "--output",
+    "--list",
+    "--layout",
 ];
 
 /// The words of the lines that use a macro of mdoc(7), at their beginning or within.

@@ -433,7 +433,33 @@ impl Change {
         after
     }
 
-    fn changes_addresses(&self) -> bool {
+    /// Whether beancounters are given.
+    #[must_use]
+    pub fn changes_beancounters(&self) -> bool {
+        Resource::ALL.iter().any(|resource| self.values.ubc.get(*resource).is_some())
+    }
+
+    /// Whether network devices of the node are given or taken.
+    #[must_use]
+    pub fn changes_netdevs(&self) -> bool {
+        !self.netdev_removed.is_empty() || self.values.netdev.is_some()
+    }
+
+    /// Whether PCI devices are given or taken.
+    #[must_use]
+    pub fn changes_pci(&self) -> bool {
+        !self.pci_removed.is_empty() || self.values.pci.is_some()
+    }
+
+    /// Whether interfaces are added or changed.
+    #[must_use]
+    pub fn adds_interfaces(&self) -> bool {
+        self.values.netif.is_some() || !self.netif_edit.is_empty()
+    }
+
+    /// Whether addresses are added or removed.
+    #[must_use]
+    pub fn changes_addresses(&self) -> bool {
         self.ip_all_removed || self.values.ip_address.is_some() || !self.ip_removed.is_empty()
     }
 
@@ -445,9 +471,11 @@ impl Change {
         old.merged(&or_empty(&self.values.ip_address), &self.ip_removed)
     }
 
-    fn changes_netif(&self) -> bool {
+    /// Whether interfaces are added, changed or removed.
+    #[must_use]
+    pub fn changes_netif(&self) -> bool {
         let removed = self.netif_all_removed || !self.netif_removed.is_empty();
-        self.values.netif.is_some() || removed || !self.netif_edit.is_empty()
+        removed || self.adds_interfaces()
     }
 
     fn netif_after(&self, current: &Config) -> NetifList {
@@ -494,8 +522,8 @@ impl Change {
             ParamId::VeLayout => true,
             ParamId::IpAddress => self.changes_addresses(),
             ParamId::Netif => self.changes_netif(),
-            ParamId::Netdev => !self.netdev_removed.is_empty() || self.values.netdev.is_some(),
-            ParamId::Pci => !self.pci_removed.is_empty() || self.values.pci.is_some(),
+            ParamId::Netdev => self.changes_netdevs(),
+            ParamId::Pci => self.changes_pci(),
             ParamId::Devices | ParamId::Devnodes => {
                 let value = after.stored(id).unwrap_or_default();
                 // One list that changes where there was any writes the other one too.

@@ -142,6 +142,12 @@ impl ConfFile {
         Some(entry.text().into_owned())
     }
 
+    /// Whether a readable line has this key.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.entries().flatten().any(|entry| entry.key == key)
+    }
+
     /// Sets a key: the first line that starts exactly with `KEY=` is replaced, else a line is
     /// appended. A line with blanks or `export` before the key does not count as one.
     ///

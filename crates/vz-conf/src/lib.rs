@@ -27,6 +27,7 @@ pub mod param;
 pub mod quote;
 pub mod size;
 pub mod ubc;
+pub mod uuid;
 pub mod warning;
 pub mod yesno;
 

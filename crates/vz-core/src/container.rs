@@ -59,8 +59,11 @@ impl<'n> Container<'n> {
                 return Err(error).at(Exit::NoGlobalConfig, "Unable to open", &node.shown(&path));
             }
         };
-        let (own, warnings) =
-            Config::read(&file, &node.shown(&path), Scope::Container, &node.text_context(id));
+        let context = match file.has("NETIF") {
+            true => node.interface_context(id),
+            false => node.text_context(id),
+        };
+        let (own, warnings) = Config::read(&file, &node.shown(&path), Scope::Container, &context);
         let mut container = Container {
             node,
             id,
@@ -100,17 +103,28 @@ impl<'n> Container<'n> {
     /// # Errors
     /// When a value cannot stand in the file, or the file cannot be written.
     pub fn store(&mut self, change: &Change) -> Result<()> {
+        self.store_changes(change).map(|_| ())
+    }
+
+    /// The same; returns how many keys were written. With none the file is left alone.
+    ///
+    /// # Errors
+    /// As [`Container::store`].
+    pub fn store_changes(&mut self, change: &Change) -> Result<usize> {
         let path = self.node.conf_path(self.id);
-        change
+        let written = change
             .store_into(&self.own, &mut self.file)
             .map_err(|error| Error::Refused(Exit::ConfigSaveFailed, error.to_string()))?;
+        if written == 0 {
+            return Ok(0);
+        }
         self.file
             .save(&path)
             .map_err(|error| Error::Refused(Exit::ConfigSaveFailed, error.to_string()))?;
         self.own = change.apply_to(&self.own);
         self.configured = true;
         self.refresh();
-        Ok(())
+        Ok(written)
     }
 
     /// The same, of a container that must have a configuration file.
@@ -127,8 +141,19 @@ impl<'n> Container<'n> {
     /// # Errors
     /// [`Error::Locked`] when a live process has it, which is reported.
     pub fn lock(&self, report: &mut dyn Report) -> Result<Lock> {
-        let path = self.node.lock_path(self.id)?;
-        let taken = lock::take(&path).at(Exit::SystemError, "Unable to lock container:", &path)?;
+        let failed = || Error::Refused(Exit::SystemError, "Unable to lock container".into());
+        let path = self.node.lock_path(self.id).map_err(|error| {
+            report.error(&error.to_string());
+            failed()
+        })?;
+        let taken = lock::take(&path).map_err(|error| {
+            let (shown, error) = (self.node.shown(&path), OsText(error));
+            report.error(&format!(
+                "Unable to create temporary lock file: {}XXXXXX: {error}",
+                shown.display()
+            ));
+            failed()
+        })?;
         match taken {
             Outcome::Taken { lock, stale } => {
                 if stale {

@@ -221,8 +221,11 @@ fn no_network(config: &Config) -> Vec<&'static str> {
     .collect()
 }
 
+/// The name of the device filter in the kernel.
+pub(crate) const DEVICE_PROGRAM: &str = "vz_devices";
+
 /// What the original let every container use, and what its configuration adds.
-fn devices(config: &Config) -> Vec<DeviceRule> {
+pub(crate) fn devices(config: &Config) -> Vec<DeviceRule> {
     let rule = |kind, major, minor, use_it| DeviceRule {
         kind,
         major,

@@ -18,12 +18,11 @@ pub fn is_saved_only(id: ParamId) -> bool {
         | ParamId::NetdevDel
         | ParamId::Netif
         | ParamId::NetifDel
-        | ParamId::Nameserver
-        | ParamId::Searchdomain
         | ParamId::Devnodes
         | ParamId::Pci
         | ParamId::PciDel
         | ParamId::MountOpts
+        | ParamId::Cpuweight
         | ParamId::Cpus
         | ParamId::Cpumask
         | ParamId::Nodemask

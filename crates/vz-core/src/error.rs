@@ -82,7 +82,7 @@ pub enum Error {
     #[error("")]
     ScriptFailed(u8),
     /// The admin, or a signal, called it off.
-    #[error("Cancelled")]
+    #[error("\nCancelling...")]
     Cancelled,
     /// The kernel, or the file system, said no.
     #[error("{action}: {source}")]

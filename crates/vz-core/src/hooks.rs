@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use vz_conf::exit::Exit;
 
+use crate::cancel;
 use crate::container::Container;
 use crate::description::PATH;
 use crate::error::{Context, Error, OsText, Result};
@@ -106,13 +107,16 @@ pub(crate) fn execute(node: &Node, command: &mut Command, report: &mut dyn Repor
         .get_envs()
         .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
         .collect();
-    let status = command.env_clear().envs(usual).envs(given).stdin(Stdio::null()).status();
-    match status {
+    match cancel::run(command.env_clear().envs(usual).envs(given).stdin(Stdio::null())) {
         Err(error) => {
             report.error(&format!("Error exec {}: {}", shown.display(), OsText(error)));
             None
         }
-        Ok(status) => {
+        Ok(None) => {
+            report.error(&Error::Cancelled.to_string());
+            None
+        }
+        Ok(Some(status)) => {
             if let Some(signal) = status.signal() {
                 report.error(&format!("Got signal {signal}"));
             }
@@ -136,6 +140,12 @@ pub fn run_inside(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.at(Exit::ActionScriptFailed, "Cannot open", &path)?,
     };
-    let code = exec::run_script(container, init, script, Some(PATIENCE), report)?;
+    let code = match exec::run_script(container, init, script, Some(PATIENCE), report) {
+        Err(Error::Cancelled) => {
+            report.error(&Error::Cancelled.to_string());
+            return Err(Error::Reported(Exit::ActionScriptFailed));
+        }
+        other => other?,
+    };
     if code == 0 { Ok(()) } else { Err(Error::Reported(Exit::ActionScriptFailed)) }
 }

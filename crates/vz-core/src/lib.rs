@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 pub mod accounting;
+pub mod cancel;
 pub mod container;
 pub mod description;
+pub mod devnode;
 pub mod dist;
 pub mod enforced;
 pub mod error;

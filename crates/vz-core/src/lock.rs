@@ -46,7 +46,11 @@ pub enum Outcome {
 /// Those of making, linking, reading and removing the file.
 pub fn take(path: &Path) -> io::Result<Outcome> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    if let Err(error) = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory) {
+        // A file in its place: what making the lock file itself would answer.
+        let is_file = directory.exists() && !directory.is_dir();
+        return Err(if is_file { io::Error::from_raw_os_error(nix::libc::ENOTDIR) } else { error });
+    }
     let mut stale = false;
     loop {
         if let Some(lock) = link_new(path, directory)? {

@@ -10,11 +10,13 @@ use vz_conf::context::Context;
 use vz_conf::ctid::Ctid;
 use vz_conf::exit::Exit;
 use vz_conf::file::ConfFile;
+use vz_conf::netif::Mac;
 use vz_conf::param::Scope;
 use vz_conf::warning::Warning;
 use vz_sys::cgroup;
 
 use crate::error::{Error, Result};
+use crate::report::Report;
 
 /// Where the helpers are installed, unless a build says otherwise.
 const LIBEXEC: &str = match option_env!("VZ_LIBEXECDIR") {
@@ -31,8 +33,11 @@ pub struct Node {
     pub config: Config,
     /// What was odd in vz.conf.
     pub warnings: Vec<Warning>,
+    /// The node can limit RAM and swap: true of every kernel with cgroup v2.
+    pub has_vswap: bool,
     hierarchy: OnceCell<Option<PathBuf>>,
     cpus: OnceCell<u32>,
+    mac: OnceCell<Mac>,
 }
 
 impl Node {
@@ -41,13 +46,39 @@ impl Node {
     /// # Errors
     /// [`Error::NoGlobalConfig`] when it cannot be read.
     pub fn load(prefix: Option<PathBuf>) -> Result<Node> {
-        let mut node = Node {
+        let mut node = Node::without_config(prefix);
+        node.read_config()?;
+        Ok(node)
+    }
+
+    /// The same for a tool that can do without: that vz.conf cannot be read is only said.
+    pub fn load_or_without(prefix: Option<PathBuf>, report: &mut dyn Report) -> Node {
+        let mut node = Node::without_config(prefix);
+        if let Err(error) = node.read_config() {
+            report.error(&error.to_string());
+        }
+        node
+    }
+
+    /// The node without a word of vz.conf: names and configurations of containers can be found.
+    pub fn without_config(prefix: Option<PathBuf>) -> Node {
+        Node {
             prefix,
             config: Config::default(),
             warnings: Vec::new(),
+            has_vswap: true,
             hierarchy: OnceCell::new(),
             cpus: OnceCell::new(),
-        };
+            mac: OnceCell::new(),
+        }
+    }
+
+    /// Reads vz.conf.
+    ///
+    /// # Errors
+    /// [`Error::NoGlobalConfig`] when it cannot be read; then nothing is set.
+    pub fn read_config(&mut self) -> Result<()> {
+        let node = self;
         let path = node.global_config_path();
         let bytes = std::fs::read(&path).map_err(|error| Error::NoGlobalConfig {
             path: node.shown(&path),
@@ -57,7 +88,7 @@ impl Node {
         let context = node.text_context(Ctid::NODE);
         (node.config, node.warnings) =
             Config::read(&file, &node.shown(&path), Scope::Node, &context);
-        Ok(node)
+        Ok(())
     }
 
     /// The place of an absolute path of the node.
@@ -82,7 +113,18 @@ impl Node {
 
     /// What gives the text of container `id`'s configuration its meaning.
     pub fn text_context(&self, id: Ctid) -> Context {
-        Context { cpus: *self.cpus.get_or_init(online_cpus), ..Context::new(id) }
+        Context {
+            cpus: *self.cpus.get_or_init(online_cpus),
+            vswap: self.has_vswap,
+            ..Context::new(id)
+        }
+    }
+
+    /// The same for text that may have network interfaces to generate addresses for: that takes a
+    /// look at all links of the node.
+    pub fn interface_context(&self, id: Ctid) -> Context {
+        let node_mac = *self.mac.get_or_init(|| first_mac(&self.path("/sys/class/net")));
+        Context { node_mac, ..self.text_context(id) }
     }
 
     /// The first of two places that is there, the first one when neither is.
@@ -202,4 +244,23 @@ fn online_cpus() -> u32 {
         Ok(Some(cpus)) => u32::try_from(cpus).unwrap_or(1).max(1),
         _ => 1,
     }
+}
+
+/// The address of the node's first Ethernet link, in the order of `ip link`: addresses that are
+/// generated for containers come from it, so that two nodes do not make the same ones. All zeros
+/// without one.
+fn first_mac(links: &Path) -> Mac {
+    let read = |link: &Path, name: &str| std::fs::read_to_string(link.join(name)).ok();
+    let number =
+        |link: &Path, name: &str| read(link, name).and_then(|text| text.trim().parse::<u32>().ok());
+    // ARPHRD_ETHER of linux/if_arp.h.
+    let is_ethernet = |link: &Path| number(link, "type") == Some(1);
+    let entries = std::fs::read_dir(links).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|link| is_ethernet(link))
+        .filter_map(|link| Some((number(&link, "ifindex")?, read(&link, "address")?)))
+        .min()
+        .and_then(|(_, address)| address.trim().parse().ok())
+        .unwrap_or_default()
 }

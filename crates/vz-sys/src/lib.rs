@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod beneath;
 pub mod bpf;
+pub mod cancel;
 pub mod caps;
 pub mod cgroup;
 pub mod channel;

@@ -3,19 +3,12 @@
 use std::os::fd::AsFd;
 
 use vz_conf::change::Change;
-use vz_conf::param::ParamId;
 
 use super::{Distribution, Inside, State, run};
 use crate::container::Container;
 use crate::error::Result;
 use crate::lifecycle::exec;
 use crate::report::Report;
-
-/// Says whether [`apply`] sets this parameter.
-pub fn sets(parameter: ParamId) -> bool {
-    use ParamId::{Hostname, Nameserver, Searchdomain, Userpasswd};
-    matches!(parameter, Hostname | Nameserver | Searchdomain | Userpasswd)
-}
 
 /// Sets the host name and the name servers given. That a script fails is its own to tell.
 ///

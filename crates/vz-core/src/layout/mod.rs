@@ -6,6 +6,8 @@ mod simfs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use vz_conf::config::Config;
+use vz_conf::exit::Exit;
 use vz_conf::layout::Layout;
 
 use crate::container::Container;
@@ -41,4 +43,34 @@ pub fn of(layout: Layout) -> Result<&'static dyn Storage> {
             "Layout overlay is not supported yet: use simfs or ploop".into(),
         )),
     }
+}
+
+/// That disk quota is off, in the words of `set`.
+pub fn quota_is_off() -> Error {
+    let text = "Error: Unable to apply new quota values: quota not running";
+    Error::Refused(Exit::QuotaSetFailed, text.into())
+}
+
+/// Sets the disk limits of `config` for a container whose files are a directory, at once.
+///
+/// # Errors
+/// [`quota_is_off`] where there is no quota, and those of quotactl(2).
+pub fn set_quota(container: &Container<'_>, config: &Config) -> Result<()> {
+    simfs::apply_quota(container, config)
+}
+
+/// Takes the disk limits of such a container away.
+///
+/// # Errors
+/// As [`set_quota`].
+pub fn quota_off(container: &Container<'_>) -> Result<()> {
+    simfs::lift_quota(container)
+}
+
+/// Makes all files of such a container count, and sets its limits.
+///
+/// # Errors
+/// As [`set_quota`].
+pub fn init_quota(container: &Container<'_>) -> Result<()> {
+    simfs::init_quota(container)
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use vz_conf::config::Config;
 use vz_conf::exit::Exit;
 use vz_conf::yesno::YesNo;
 use vz_sys::mount::{self, Place};
@@ -117,7 +118,7 @@ fn adopt(directory: &File, container: &Container<'_>, path: &Path) -> Result<()>
 fn set_limits(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
     let limits = match wants_quota(container) {
         false => Limits::default(),
-        true => limits(container),
+        true => limits(&container.config),
     };
     quota::set_limits(directory.as_fd(), container.id.get(), &limits).at(
         Exit::QuotaSetFailed,
@@ -126,8 +127,44 @@ fn set_limits(directory: &File, container: &Container<'_>, path: &Path) -> Resul
     )
 }
 
-fn limits(container: &Container<'_>) -> Limits {
-    let (space, inodes) = (container.config.diskspace, container.config.diskinodes);
+/// Sets the limits of `config` at once.
+pub(super) fn apply_quota(container: &Container<'_>, config: &Config) -> Result<()> {
+    match wants_quota(container) {
+        true => write_limits(container, &limits(config)),
+        false => Err(super::quota_is_off()),
+    }
+}
+
+/// Takes the limits away.
+pub(super) fn lift_quota(container: &Container<'_>) -> Result<()> {
+    write_limits(container, &Limits::default())
+}
+
+/// Makes all files belong to the container's project, and sets the limits.
+pub(super) fn init_quota(container: &Container<'_>) -> Result<()> {
+    let directory = open_directory(&container.private)?;
+    match support(&directory, &container.private)? {
+        Support::None => return Err(super::quota_is_off()),
+        _ => adopt(&directory, container, &container.private)?,
+    }
+    write_limits(container, &limits(&container.config))
+}
+
+fn write_limits(container: &Container<'_>, limits: &Limits) -> Result<()> {
+    let path = &container.private;
+    let directory = open_directory(path)?;
+    if !matches!(support(&directory, path)?, Support::Enforced) {
+        return Err(super::quota_is_off());
+    }
+    quota::set_limits(directory.as_fd(), container.id.get(), limits).at(
+        Exit::QuotaSetFailed,
+        "Cannot set the disk quota of",
+        path,
+    )
+}
+
+fn limits(config: &Config) -> Limits {
+    let (space, inodes) = (config.diskspace, config.diskinodes);
     Limits {
         space: space.map_or(Limit::default(), |space| Limit {
             soft: space.soft.saturating_mul(1024),

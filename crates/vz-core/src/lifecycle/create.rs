@@ -272,6 +272,9 @@ fn remove_destroyed(container: &Container<'_>) -> Result<()> {
 }
 
 fn unpack_failed(node: &crate::node::Node, template: &Template, error: &UnpackError) -> Error {
+    if matches!(error, UnpackError::Cancelled) {
+        return Error::Cancelled;
+    }
     let full = matches!(error, UnpackError::NoSpace { .. });
     let exit = if full { Exit::NoDiskSpace } else { Exit::UnpackFailed };
     let path = node.shown(&template.path);

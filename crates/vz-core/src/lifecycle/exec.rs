@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 use vz_conf::exit::Exit;
+use vz_sys::cancel::{self, Waited};
 use vz_sys::cgroup::{self, Cgroup};
 use vz_sys::clone::{self, Process, Request};
 use vz_sys::namespace::{self, Namespaces};
@@ -340,18 +341,24 @@ pub fn run_halt(
     let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from).ok();
     let streams = Streams { input: null(), output: null(), error: null() };
     let process = spawn(&entrance, &command, &streams)?;
-    let ended = wait_or_kill(&process, Some(patience))
-        .context(Exit::SystemError, || "Cannot wait for halt".into())?;
+    let ended = wait_or_kill(&process, Some(patience))?;
     // The halted init may take the command along.
     Ok(matches!(ended, Some(Ended::Code(0 | 1) | Ended::Signal(_))))
 }
 
 /// Reaps a process when it has ended; `None` when it had to be killed because it did not in time.
-fn wait_or_kill(process: &Process, patience: Option<Duration>) -> io::Result<Option<Ended>> {
-    let in_time = pidfd::wait_end(process.pidfd.as_fd(), patience)?;
-    if !in_time {
-        pidfd::send_signal(process.pidfd.as_fd(), nix::libc::SIGKILL)?;
+fn wait_or_kill(process: &Process, patience: Option<Duration>) -> Result<Option<Ended>> {
+    let failed = || "Cannot wait for a process in the container".to_owned();
+    let waited = cancel::wait_readable(process.pidfd.as_fd(), patience)
+        .context(Exit::SystemError, failed)?;
+    if waited != Waited::Ready {
+        pidfd::send_signal(process.pidfd.as_fd(), nix::libc::SIGKILL)
+            .context(Exit::SystemError, failed)?;
     }
-    let ended = pidfd::reap(process.pidfd.as_fd())?;
-    Ok(in_time.then_some(ended))
+    let ended = pidfd::reap(process.pidfd.as_fd()).context(Exit::SystemError, failed)?;
+    match waited {
+        Waited::Ready => Ok(Some(ended)),
+        Waited::TimedOut => Ok(None),
+        Waited::Cancelled => Err(Error::Cancelled),
+    }
 }

@@ -1,12 +1,15 @@
 //! A container's life: each file one act, reading top to bottom as the list of its steps.
 
+pub mod checkpoint;
 pub mod console;
 pub mod create;
 pub mod destroy;
 pub mod enter;
 pub mod event;
 pub mod exec;
+pub mod image;
 pub mod mounting;
+pub mod quota;
 mod relay;
 pub mod script;
 pub mod set;

@@ -15,6 +15,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use vz_conf::exit::Exit;
+use vz_sys::cancel;
 use vz_sys::clone::Process;
 use vz_sys::pidfd::{self, Ended};
 
@@ -66,9 +67,21 @@ pub fn run(entrance: &Entrance<'_>, script: &Script, report: &mut dyn Report) ->
     let ended = carry_until_end(&process, outputs, script.patience)
         .context(Exit::SystemError, || "Cannot wait for the script".into())?;
     match ended {
-        Some(ended) => exec::outcome(ended, &command, report),
-        None => Err(Error::Refused(Exit::ExecTimeout, "Execution timeout expired".into())),
+        Carried::Ended(ended) => exec::outcome(ended, &command, report),
+        Carried::TooLate => {
+            Err(Error::Refused(Exit::ExecTimeout, "Execution timeout expired".into()))
+        }
+        Carried::Cancelled => Err(Error::Cancelled),
     }
+}
+
+/// How it went with the shell.
+enum Carried {
+    Ended(Ended),
+    /// It had to be killed when its time was over.
+    TooLate,
+    /// It was killed because the admin has called the command off.
+    Cancelled,
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {
@@ -76,16 +89,17 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
         .context(Exit::ResourceError, || "Cannot make a pipe".into())
 }
 
-/// Passes on what the script writes until its shell has ended; `None` when it had to be killed.
+/// Passes on what the script writes until its shell has ended.
 fn carry_until_end(
     process: &Process,
     mut outputs: Vec<Output<'_>>,
     patience: Option<Duration>,
-) -> io::Result<Option<Ended>> {
+) -> io::Result<Carried> {
     let mut end = patience.map(|patience| Instant::now() + patience);
     let mut left = READS_AFTER_END;
     let mut ended = false;
     let mut in_time = true;
+    let mut cancelled = false;
     while left > 0 && !(ended && outputs.is_empty()) {
         let wait = match (ended, end) {
             (true, _) => Some(Duration::ZERO),
@@ -93,12 +107,16 @@ fn carry_until_end(
             (false, Some(end)) => Some(end.saturating_duration_since(Instant::now())),
         };
         let (process_ended, ready) = poll_once(process, &outputs, wait)?;
+        if !process_ended && cancel::take() {
+            (cancelled, end) = (true, None);
+            kill(process)?;
+        }
         if ended {
             if !ready.contains(&true) {
                 break;
             }
             left -= 1;
-        } else if !process_ended && wait == Some(Duration::ZERO) {
+        } else if !process_ended && !cancelled && wait == Some(Duration::ZERO) {
             (in_time, end) = (false, None);
             kill(process)?;
         }
@@ -106,7 +124,11 @@ fn carry_until_end(
         ended |= process_ended;
     }
     let ended = pidfd::reap(process.pidfd.as_fd())?;
-    Ok(in_time.then_some(ended))
+    Ok(match (cancelled, in_time) {
+        (true, _) => Carried::Cancelled,
+        (false, false) => Carried::TooLate,
+        (false, true) => Carried::Ended(ended),
+    })
 }
 
 /// The shell leads a process group of its own. It has not been reaped, so its number is still its.
@@ -123,6 +145,7 @@ fn poll_once(
 ) -> io::Result<(bool, Vec<bool>)> {
     let mut descriptors = vec![PollFd::new(process.pidfd.as_fd(), PollFlags::POLLIN)];
     descriptors.extend(outputs.iter().map(|output| PollFd::new(output.from, PollFlags::POLLIN)));
+    descriptors.extend(cancel::descriptor().map(|event| PollFd::new(event, PollFlags::POLLIN)));
     let timeout = match wait {
         None => PollTimeout::NONE,
         Some(wait) => {
@@ -138,5 +161,5 @@ fn poll_once(
         .iter()
         .map(|descriptor| descriptor.revents().is_some_and(|events| !events.is_empty()));
     let ended = any.next().unwrap_or(false);
-    Ok((ended, any.collect()))
+    Ok((ended, any.take(outputs.len()).collect()))
 }

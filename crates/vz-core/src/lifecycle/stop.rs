@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use vz_conf::exit::Exit;
+use vz_sys::cancel::{self, Waited};
 use vz_sys::pidfd;
 
 use crate::container::Container;
@@ -50,8 +51,14 @@ pub fn stop(container: &Container<'_>, options: Options, report: &mut dyn Report
     // should we be killed, finishes it.
     state.phase = Phase::Stopping;
     container.save_state(&state)?;
-    if options.fast || !halt(container, init.as_fd(), report)? {
+    if options.fast {
         report.info("Killing container ...");
+    } else {
+        match halt(container, init.as_fd(), report) {
+            Ok(true) => {}
+            Ok(false) => report.info("Killing container ..."),
+            Err(error) => return Err(give_up(container, state, error, report)),
+        }
     }
     teardown::kill_everything(container)?;
     report.info("Container was stopped");
@@ -62,6 +69,23 @@ pub fn stop(container: &Container<'_>, options: Options, report: &mut dyn Report
     // Stopped it is: what a script did not let go stays mounted, for `umount`.
     teardown::forget(container)?;
     unmounted
+}
+
+/// The wait was called off: the guest may go on halting, and vzmon sees to its end.
+fn give_up(
+    container: &Container<'_>,
+    mut state: State,
+    error: Error,
+    report: &mut dyn Report,
+) -> Error {
+    state.phase = Phase::Running;
+    if let Err(second) = container.save_state(&state) {
+        report.error(&second.to_string());
+    }
+    if let Some(line) = error.line() {
+        report.error(&line);
+    }
+    Error::Refused(Exit::StopFailed, "Unable to stop container".into())
 }
 
 /// A descriptor of the container's init, if it still runs.
@@ -81,17 +105,25 @@ fn halt(container: &Container<'_>, init: BorrowedFd<'_>, report: &mut dyn Report
         pidfd::send_signal(init, SYSTEMD_HALT).is_ok()
     } else {
         // A container that lets nobody in (no process left to it, no halt) is killed all the same.
-        exec::run_halt(container, init, timeout).unwrap_or_else(|error| {
-            report.error(&error.to_string());
-            false
-        })
+        match exec::run_halt(container, init, timeout) {
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) => {
+                report.error(&error.to_string());
+                false
+            }
+            Ok(asked) => asked,
+        }
     };
     if !asked {
         return Ok(false);
     }
-    pidfd::wait_end(init, Some(timeout)).map_err(|error| Error::System {
-        exit: Exit::StopFailed,
-        action: "Cannot wait for the container's init".into(),
-        source: error.into(),
-    })
+    match cancel::wait_readable(init, Some(timeout)) {
+        Ok(Waited::Cancelled) => Err(Error::Cancelled),
+        Ok(waited) => Ok(waited == Waited::Ready),
+        Err(error) => Err(Error::System {
+            exit: Exit::StopFailed,
+            action: "Cannot wait for the container's init".into(),
+            source: error.into(),
+        }),
+    }
 }

@@ -82,6 +82,9 @@ pub enum UnpackError {
         /// Why it failed.
         source: io::Error,
     },
+    /// A signal called it off.
+    #[error("cancelled")]
+    Cancelled,
     /// The thread that decompresses could not be started, or ended without a word.
     #[error("cannot decompress the archive on a second thread: {0}")]
     Thread(#[source] io::Error),

@@ -408,6 +408,7 @@ fn write_contents(
         members.contents(*length, |piece| {
             file.write_all(piece).map_err(failed)?;
             progress();
+            super::check_cancelled()?;
             Ok(())
         })?;
     }

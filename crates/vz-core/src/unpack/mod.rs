@@ -82,7 +82,13 @@ pub fn unpack(
         while let Some(member) = members.next()? {
             extractor.put(member, &mut members, &mut tell)?;
             tell();
+            check_cancelled()?;
         }
         extractor.finish()
     })
+}
+
+/// Between two pieces of work, none of which takes long.
+fn check_cancelled() -> Result<(), UnpackError> {
+    if vz_sys::cancel::take() { Err(UnpackError::Cancelled) } else { Ok(()) }
 }

@@ -30,8 +30,9 @@ use vz_conf::yesno::YesNo;
 use vz_sys::channel::{self, Channel};
 use vz_sys::{bpf, namespace, pidfd};
 
+use crate::cancel;
 use crate::container::Container;
-use crate::description::Description;
+use crate::description::{DEVICE_PROGRAM, Description};
 use crate::dist::Distribution;
 use crate::error::{Context, Error, Result};
 use crate::guest::Guest;
@@ -218,7 +219,7 @@ fn make_groups(
     )?;
     let missing = limits::apply(&groups.top, &description.limits)?;
     description.tell_limits(&missing, report);
-    bpf::DeviceProgram::load("vz_devices", &description.devices)
+    bpf::DeviceProgram::load(DEVICE_PROGRAM, &description.devices)
         .and_then(|filter| filter.attach(groups.top.as_fd()))
         .map_err(|error| Error::Refused(Exit::SetDevicesFailed, error.to_string()))
 }
@@ -265,6 +266,7 @@ fn hand_over_root(
 }
 
 fn receive(line: &Channel) -> Result<Option<Message>> {
+    cancel::wait_readable(line.as_fd())?;
     let message = message::receive(line)
         .context(Exit::SystemError, || "Cannot hear from the container".into())?;
     match message {
@@ -320,6 +322,10 @@ fn wait_until_booted(
         ready::Outcome::TimedOut => "Container wait failed - timeout expired",
         ready::Outcome::Ended => "Container wait failed - init has ended",
         ready::Outcome::Unknown => "Container wait failed - this guest does not tell when it is up",
+        ready::Outcome::Cancelled => {
+            report.error(&Error::Cancelled.to_string());
+            "Container wait failed"
+        }
         ready::Outcome::Error => "Container wait failed",
     };
     report.info(text);

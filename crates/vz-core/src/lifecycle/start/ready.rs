@@ -14,6 +14,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, SFlag};
 use vz_sys::beneath;
+use vz_sys::cancel;
 use vz_sys::clone::{self, Request};
 use vz_sys::mount;
 use vz_sys::namespace::{self, Namespaces};
@@ -48,6 +49,8 @@ pub enum Outcome {
     Ended,
     /// This kind of guest cannot tell.
     Unknown,
+    /// The wait was called off; the container goes on booting.
+    Cancelled,
     /// Waiting failed.
     Error,
 }
@@ -127,10 +130,12 @@ impl Readiness {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let timeout = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
-            let mut descriptors = [
+            let mut descriptors = vec![
                 PollFd::new(self.as_fd(), PollFlags::POLLIN),
                 PollFd::new(init, PollFlags::POLLIN),
             ];
+            descriptors
+                .extend(cancel::descriptor().map(|event| PollFd::new(event, PollFlags::POLLIN)));
             match poll(&mut descriptors, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX))
             {
                 Ok(0) => return Outcome::TimedOut,
@@ -143,6 +148,7 @@ impl Readiness {
             match (told, ended) {
                 (true, _) if self.is_ready() => return Outcome::Ready,
                 (_, true) => return Outcome::Ended,
+                _ if cancel::take() => return Outcome::Cancelled,
                 _ => {}
             }
         }

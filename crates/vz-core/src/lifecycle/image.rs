@@ -1,0 +1,75 @@
+//! Commands for containers whose files are in an image: `snapshot*`, `convert`, `compact`. What is
+//! checked before; the actions themselves are refused: this version cannot.
+
+use vz_conf::exit::Exit;
+use vz_conf::layout::Layout;
+
+use crate::container::Container;
+use crate::error::{Error, Result};
+use crate::report::Report;
+
+fn refuse(exit: Exit, text: &str) -> Result<()> {
+    Err(Error::Refused(exit, text.to_owned()))
+}
+
+fn is_image(container: &Container<'_>) -> bool {
+    matches!(container.layout(), Layout::Ploop(_))
+}
+
+/// A snapshot command; `exit` is the code it fails with.
+///
+/// # Errors
+/// Always: for a container without an image, and for what this version cannot.
+pub fn snapshot(container: &Container<'_>, exit: Exit) -> Result<()> {
+    if container.private.as_os_str().is_empty() {
+        return Err(Error::PrivateNotSet);
+    }
+    match is_image(container) {
+        false => refuse(exit, "Snapshot feature is only available for ploop-based CTs"),
+        true => refuse(exit, "Snapshots are not supported by this version"),
+    }
+}
+
+/// `convert`: moves the files into an image of this `layout` (ploop without a word).
+///
+/// # Errors
+/// What stands in its way, else [`Exit::PloopConvertFailed`].
+pub fn convert(
+    container: &Container<'_>,
+    layout: Option<Layout>,
+    report: &mut dyn Report,
+) -> Result<()> {
+    if layout.is_some_and(|layout| !matches!(layout, Layout::Ploop(_))) {
+        return refuse(Exit::InvalidValue, "Only conversion to ploop is supported");
+    }
+    if is_image(container) {
+        report.info("CT is already on ploop");
+        return Ok(());
+    }
+    if container.is_running()? {
+        return refuse(Exit::Running, "CT is running (stop it first)");
+    }
+    if container.is_mounted() {
+        return refuse(Exit::Mounted, "CT is mounted (umount it first)");
+    }
+    if container.config.diskspace.is_none() {
+        return refuse(Exit::DiskspaceNotSet, "Error: diskspace not set");
+    }
+    refuse(Exit::PloopConvertFailed, "Conversion to ploop is not supported by this version")
+}
+
+/// `compact`: gives unused blocks of an image back to the node.
+///
+/// # Errors
+/// Without a private area; [`Exit::CompactFailed`] for an image.
+pub fn compact(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
+    if container.root.as_os_str().is_empty() {
+        return Err(Error::RootNotSet);
+    }
+    container.require_private()?;
+    if !is_image(container) {
+        report.info("Compact only makes sense for ploop containers");
+        return Ok(());
+    }
+    refuse(Exit::CompactFailed, "Compacting an image is not supported by this version")
+}
