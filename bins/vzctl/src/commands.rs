@@ -12,7 +12,7 @@ use vz_conf::exit::Exit;
 use vz_conf::warning::{Warning, WarningKind};
 use vz_core::container::{Container, is_mounted_now};
 use vz_core::dist;
-use vz_core::error::{Error, OsText, Result};
+use vz_core::error::{Error, Result};
 use vz_core::lifecycle::{
     checkpoint, console, create, destroy, enter, exec, image, mounting, quota, set, start, stop,
     teardown, vzmon,
