@@ -397,6 +397,10 @@ fn run_inside(
             _ if first == "-" => exec::Command::shell(),
             _ => exec::Command::shell_line(words)?,
         };
+        if command != Command::Exec3 && first != "-" {
+            let line: String = words.iter().map(|word| word.to_string_lossy() + " ").collect();
+            output.log(1, &format!("Executing command: {line}"));
+        }
         let ended = enter::run(container, &what)?;
         exec::outcome(ended, &what, output)
     };

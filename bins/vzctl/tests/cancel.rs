@@ -38,9 +38,9 @@ fn wait_for(path: &Path) -> String {
     }
 }
 
-fn start(root: &Path) -> Child {
+fn mount(root: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_vzctl"))
-        .args(["start", "101"])
+        .args(["mount", "101"])
         .env("VZ_SYSROOT", root)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -65,7 +65,7 @@ fn a_script_is_ended_and_its_step_fails() {
     );
     write(&root.join("etc/vz/conf/vps.premount"), &script, 0o755);
 
-    let vzctl = start(root);
+    let vzctl = mount(root);
     let process = Pid::from_raw(vzctl.id() as i32);
     let pid: i32 = wait_for(&started).trim().parse().unwrap();
     kill(process, Signal::SIGINT).unwrap();
@@ -75,7 +75,7 @@ fn a_script_is_ended_and_its_step_fails() {
     let output = vzctl.wait_with_output().unwrap();
 
     assert_eq!(output.status.code(), Some(79), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "Starting container...\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
         "\nCancelling...\nError executing premount script /etc/vz/conf/vps.premount\n"

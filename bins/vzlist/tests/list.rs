@@ -35,6 +35,7 @@ impl Node {
         symlink("/etc/vz/conf/7.conf", node.path("root/etc/vz/names/shop")).unwrap();
         for id in [7, 8, 9] {
             fs::create_dir_all(node.path(&format!("root/area/{id}"))).unwrap();
+            fs::create_dir_all(node.path(&format!("root/mnt/{id}"))).unwrap();
         }
         node.write("root/dumps/Dump.9", "");
         node.write("proc/vz/veinfo", " 7 0 3 203.0.113.2 203.0.113.1\n 10 0 1\n 0 0 99\n");

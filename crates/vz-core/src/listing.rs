@@ -427,9 +427,13 @@ fn add_configured(listed: &mut Listed, node: &Node, request: &Request) {
         listed.cpu_share = listed.cpu_share.or(Some(CpuShare { limit, units }));
     }
     listed.cpus = listed.cpus.or(config.cpus);
-    if let (Some(space), Some(inodes)) = (config.diskspace, config.diskinodes) {
-        let space = DiskCounter { usage: 0, soft: space.soft, hard: space.hard };
-        let inodes = DiskCounter { usage: 0, soft: inodes.soft, hard: inodes.hard };
+    if config.diskspace.is_some() || config.diskinodes.is_some() {
+        let limits = |soft_and_hard: Option<(u64, u64)>| {
+            let (soft, hard) = soft_and_hard.unwrap_or_default();
+            DiskCounter { usage: 0, soft, hard }
+        };
+        let space = limits(config.diskspace.map(|space| (space.soft, space.hard)));
+        let inodes = limits(config.diskinodes.map(|inodes| (inodes.soft, inodes.hard)));
         listed.disk = Some(DiskUsage { space, inodes });
     }
 }

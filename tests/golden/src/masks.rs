@@ -62,6 +62,12 @@ const FILTERS: &[Filter] = &[
         reason: "the recording's environment said it, not the tool",
     },
     Filter {
+        name: "quota script of the recording's guest",
+        pattern: r"^main: line \d+: /etc/init\.d/vzquota: No such file or directory$",
+        side: Side::Expected,
+        reason: "the guest of the recording said it, not the tool",
+    },
+    Filter {
         name: "getty of the console script",
         pattern: r"^Unable to find suitable getty, console setup is skipped$",
         side: Side::Expected,
@@ -72,6 +78,12 @@ const FILTERS: &[Filter] = &[
         pattern: r"^WARNING: LOCAL_UID is 0: ",
         side: Side::Ours,
         reason: "COMPAT.md: LOCAL_UID=0 is said in one line at each start",
+    },
+    Filter {
+        name: "limits that are only saved",
+        pattern: r"^Warning: (not enforced by this version|limits of the node itself \(CT0\) are only saved)",
+        side: Side::Ours,
+        reason: "COMPAT.md: nobody is told a limit holds that does not",
     },
     Filter {
         name: "limits that are not enforced",

@@ -164,6 +164,7 @@ pub fn is_needed_for(change: &Change) -> bool {
     let by_scripts = [
         ParamId::Hostname,
         ParamId::IpAddress,
+        ParamId::IpDel,
         ParamId::Nameserver,
         ParamId::Searchdomain,
         ParamId::Quotaugidlimit,

@@ -150,22 +150,23 @@ fn check_places(container: &Container<'_>) -> Result<()> {
     }
     container.require_places()?;
     let private = &container.private;
-    if mount::is_mount_point(private).unwrap_or(false) {
-        return Err(Error::Refused(
-            Exit::UnpackFailed,
-            format!("{} is a mount point", container.node.shown(private).display()),
-        ));
-    }
     // The new area takes its place by a rename, which a link cannot be the target of.
     if private.is_symlink() {
         return Err(Error::PrivateAreaExists(container.node.shown(private)));
     }
     let empty = std::fs::read_dir(private).map(|mut entries| entries.next().is_none());
     match empty {
-        Ok(true) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        _ => Err(Error::PrivateAreaExists(container.node.shown(private))),
+        Ok(true) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        _ => return Err(Error::PrivateAreaExists(container.node.shown(private))),
     }
+    if mount::is_mount_point(private).unwrap_or(false) {
+        return Err(Error::Refused(
+            Exit::UnpackFailed,
+            format!("{} is a mount point", container.node.shown(private).display()),
+        ));
+    }
+    Ok(())
 }
 
 /// `--layout`, else that of the container's configuration, else (for a new one) vz.conf's, else ploop.

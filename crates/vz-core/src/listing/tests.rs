@@ -155,7 +155,9 @@ fn what_the_configuration_says() {
     assert_eq!(one.root.as_deref(), Some("/elsewhere/7"));
     assert_eq!((one.name.as_deref(), one.cpus, one.is_vswap()), (None, None, true));
     let line = "Warning at /etc/vz/conf/7.conf:8: invalid value for CPUS (\"x\"), skipped";
-    assert_eq!(report.0, [(-1, line.to_owned())]);
+    // It was never mounted.
+    let missing = "stat(/elsewhere/7): No such file or directory";
+    assert_eq!(report.0, [(-1, line.to_owned()), (-1, missing.to_owned())]);
 }
 
 #[test]
