@@ -35,7 +35,8 @@
   $ vzctl start $CTID
   Container config file does not exist
   [14]
-  $ vzctl status $CTID | sed "s/$CTID/N/"
+  $ vzctl status $CTID 2>&1 | sed "s/$CTID/N/"
+  stat(/var/lib/vz/root/N): No such file or directory
   CTID N deleted unmounted down
   $ vzctl start $CTID --fast
   Option --fast is not applicable to start command
@@ -100,7 +101,7 @@ A template without an init.
   Container start failed
   $ vzctl start $CTID >/dev/null 2>&1
   [47]
-  $ vzctl status $CTID | sed "s/$CTID/N/"
+  $ vzctl status $CTID 2>&1 | sed "s/$CTID/N/"
   CTID N exist unmounted down
   $ rm /var/lib/vz/template/cache/test-noinit.tar.gz
 

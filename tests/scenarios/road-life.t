@@ -16,14 +16,14 @@ Each step says what it does, in the words scripts have matched for fifteen years
   VE_PRIVATE="/var/lib/vz/private/$VEID"
   OSTEMPLATE="busybox-x86_64"
   ORIGIN_SAMPLE="vswap-256m"
-  $ vzctl status $CTID | sed "s/$CTID/N/"
+  $ vzctl status $CTID 2>&1 | sed "s/$CTID/N/"
   CTID N exist unmounted down
 
   $ vzctl start $CTID 2>/dev/null | grep -v '^Setting CPU'
   Starting container...
   Container is mounted
   Container start in progress...
-  $ vzctl status $CTID | sed "s/$CTID/N/"
+  $ vzctl status $CTID 2>&1 | sed "s/$CTID/N/"
   CTID N exist mounted running
   $ vzctl start $CTID
   Container is already running
@@ -72,7 +72,7 @@ Mounting by itself, and what it says of a mounted container.
   Container is mounted
   $ vzctl mount $CTID
   Container is already mounted
-  $ vzctl status $CTID | sed "s/$CTID/N/"
+  $ vzctl status $CTID 2>&1 | sed "s/$CTID/N/"
   CTID N exist mounted down
   $ vzctl destroy $CTID
   Container is currently mounted (umount first)
@@ -86,7 +86,8 @@ Mounting by itself, and what it says of a mounted container.
   $ vzctl destroy $CTID | sed "s/$CTID/N/"
   Destroying container private area: /var/lib/vz/private/N
   Container private area was destroyed
-  $ vzctl status $CTID | sed "s/$CTID/N/"
+  $ vzctl status $CTID 2>&1 | sed "s/$CTID/N/"
+  stat(/var/lib/vz/root/N): No such file or directory
   CTID N deleted unmounted down
   $ ls -d /var/lib/vz/private/$CTID /var/lib/vz/root/$CTID /etc/vz/conf/$CTID.conf 2>/dev/null
   [2]

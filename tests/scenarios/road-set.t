@@ -42,6 +42,7 @@ On a stopped container nothing can be set but for good; on a running one both.
   [31]
   $ vzctl start $CTID --wait >/dev/null 2>&1
   $ vzctl set $CTID --hostname b.example.com
+  UB limits were set successfully
   WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)
   $ vzctl exec $CTID hostname; grep ^HOSTNAME /etc/vz/conf/$CTID.conf
   b.example.com

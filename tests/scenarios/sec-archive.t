@@ -18,7 +18,7 @@ Archives are written byte by byte: no tar makes such ones. An entry is NAME TYPE
   > E
   $ cache=/var/lib/vz/template/cache
   $ evil() { perl mktar > $cache/evil-$CTID.tar && vzctl create $CTID --ostemplate evil-$CTID 2>&1 | sed "s/$CTID/N/g"
-  >   vzctl status $CTID | sed "s/$CTID/N/"; ls -d /var/lib/vz/private/$CTID* /etc/vz/conf/$CTID.conf 2>/dev/null | sed "s/$CTID/N/"; }
+  >   vzctl status $CTID 2>/dev/null | sed "s/$CTID/N/"; ls -d /var/lib/vz/private/$CTID* /etc/vz/conf/$CTID.conf 2>/dev/null | sed "s/$CTID/N/"; }
   $ echo secret > /root/canary-$CTID; chmod 600 /root/canary-$CTID
 
 1: a name that climbs out.

@@ -54,6 +54,7 @@ A template's name that leads elsewhere finds nothing that is not an archive, and
   Cached OS template /var/lib/vz/template/cache/../../../../../../etc/passwd.tar[.gz|.bz2|.xz|.zst] not found
   $ vzctl create $((CTID + 1)) --ostemplate busybox-x86_64 --config ../../../etc/shadow 2>&1 | head -n 1
   Sample config /etc/vz/conf/ve-../../../etc/shadow.conf-sample not found: No such file or directory
-  $ vzctl status $((CTID + 1)) | sed "s/$((CTID + 1))/N/"
+  $ vzctl status $((CTID + 1)) 2>&1 | sed "s/$((CTID + 1))/N/"
+  stat(/var/lib/vz/root/N): No such file or directory
   CTID N deleted unmounted down
   $ vzctl destroy $CTID >/dev/null; rm -f $conf.destroyed

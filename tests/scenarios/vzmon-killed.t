@@ -38,6 +38,7 @@ Killed again: a command that takes the lock says so.
   $ vzctl set $CTID --name killed-$CTID --save
   Warning: vzmon of the container has been killed, starting another
   Name killed-* assigned (glob)
+  UB limits were set successfully
   CT configuration saved to * (glob)
   $ test "$(number init)" = $init && is_running
 
