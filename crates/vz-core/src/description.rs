@@ -173,27 +173,6 @@ impl Description {
         }
     }
 
-    /// Says which CPU limits are set, and which parameters are not enforced.
-    pub fn tell_limits(&self, missing: &[&'static str], report: &mut dyn Report) {
-        for write in &self.limits {
-            let there = write.asked && !missing.contains(&write.parameter);
-            let value = &write.value;
-            match write.parameter {
-                "CPULIMIT" if there => {
-                    let quota = value.split(' ').next().and_then(|text| text.parse::<u64>().ok());
-                    let percent = quota.map_or(0, |quota| quota / 1000);
-                    report.info(&format!("Setting CPU limit: {percent}"));
-                }
-                "CPUUNITS" if there || missing.is_empty() => {
-                    let units = value.parse::<u64>().unwrap_or(0) * 10;
-                    report.info(&format!("Setting CPU units: {units}"));
-                }
-                _ => {}
-            }
-        }
-        limits::tell_missing(missing, report);
-    }
-
     /// The state file's content at the start of the start.
     pub fn initial_state(&self) -> State {
         State {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accounting;
+pub mod addresses;
 pub mod cancel;
 pub mod container;
 pub mod description;

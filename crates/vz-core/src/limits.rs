@@ -98,20 +98,41 @@ fn cpu_max(percent: u64) -> String {
     }
 }
 
+/// The parameters that this node could not set: it lacks their controllers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Missing(Vec<(&'static str, bool)>);
+
+impl Missing {
+    /// Says whether a parameter was not set.
+    pub fn has(&self, parameter: &str) -> bool {
+        self.0.iter().any(|(name, _)| *name == parameter)
+    }
+
+    /// Says which of those that were asked for do not hold.
+    pub fn tell(&self, report: &mut dyn Report) {
+        let asked: Vec<_> =
+            self.0.iter().filter(|(_, asked)| *asked).map(|(name, _)| *name).collect();
+        if !asked.is_empty() {
+            report.error(&format!(
+                "Warning: not enforced, this node has no cgroup v2 controller for: {}",
+                asked.join(" ")
+            ));
+        }
+    }
+}
+
 /// Writes them; returns the parameters that this node cannot enforce, each once.
 ///
 /// # Errors
 /// When the kernel refuses a value whose controller is there: the parameter, the file and the
 /// value are named.
-pub fn apply(group: &Cgroup, writes: &[Write]) -> Result<Vec<&'static str>> {
-    let mut missing = Vec::new();
+pub fn apply(group: &Cgroup, writes: &[Write]) -> Result<Missing> {
+    let mut missing = Missing::default();
     for write in writes {
         match group.write(write.file, &write.value) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if write.asked {
-                    missing.push(write.parameter);
-                }
+                missing.0.push((write.parameter, write.asked));
             }
             Err(error) => {
                 let Write { parameter, file, value, .. } = write;
@@ -123,13 +144,18 @@ pub fn apply(group: &Cgroup, writes: &[Write]) -> Result<Vec<&'static str>> {
     Ok(missing)
 }
 
-/// Says which parameters [`apply`] could not have.
-pub fn tell_missing(missing: &[&'static str], report: &mut dyn Report) {
-    if !missing.is_empty() {
-        report.error(&format!(
-            "Warning: not enforced, this node has no cgroup v2 controller for: {}",
-            missing.join(" ")
-        ));
+/// Says which CPU limits are set: CPULIMIT and CPUUNITS, each where it is given.
+pub fn tell_cpu(
+    limit: Option<u64>,
+    units: Option<u64>,
+    missing: &Missing,
+    report: &mut dyn Report,
+) {
+    if let Some(limit) = limit.filter(|_| !missing.has("CPULIMIT")) {
+        report.info(&format!("Setting CPU limit: {limit}"));
+    }
+    if let Some(units) = units.filter(|_| !missing.has("CPUUNITS")) {
+        report.info(&format!("Setting CPU units: {units}"));
     }
 }
 
@@ -175,7 +201,12 @@ mod tests {
         std::fs::write(directory.path().join("pids.max"), "").unwrap();
         let group = Cgroup::open(directory.path()).unwrap();
         let missing = apply(&group, &writes(&config())).unwrap();
-        assert_eq!(missing, ["PHYSPAGES", "SWAPPAGES", "CPULIMIT"]);
+        assert!(["PHYSPAGES", "CPULIMIT", "CPUUNITS"].iter().all(|name| missing.has(name)));
+        assert!(!missing.has("NUMPROC"));
+        let mut said = crate::report::Kept::default();
+        missing.tell(&mut said);
+        // CPUUNITS is a default that nobody has asked for.
+        assert!(said.0[0].1.ends_with(": PHYSPAGES SWAPPAGES CPULIMIT"), "{:?}", said.0);
         let text = std::fs::read_to_string(directory.path().join("pids.max")).unwrap();
         assert_eq!(text, "500");
     }

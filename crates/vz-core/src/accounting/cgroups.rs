@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +23,7 @@ use super::{
     Activity, Answer, Beancounters, Counter, CpuShare, DiskCounter, DiskPlace, DiskUsage, Process,
     Running, Source, SourceError,
 };
+use crate::addresses;
 use crate::container::is_mounted;
 use crate::error::OsText;
 use crate::group::{self, Place};
@@ -68,13 +68,6 @@ impl<'n> Cgroups<'n> {
         running.iter().filter_map(|id| Some((*id, value(self, *id)?))).collect()
     }
 
-    /// The addresses its network was given, as vzctl keeps them.
-    fn addresses(&self, id: Ctid) -> Option<Vec<IpAddr>> {
-        let path = self.node.path("/var/lib/vzctl/veip").join(id.to_string());
-        let text = fs::read_to_string(path).ok()?;
-        Some(text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
-    }
-
     fn unopened(&self, path: &Path, source: impl Into<OsText>) -> SourceError {
         SourceError { path: self.node.shown(path), source: source.into() }
     }
@@ -93,7 +86,10 @@ impl Source for Cgroups<'_> {
             entries.flatten().filter_map(|entry| state_file_id(&entry.file_name())).collect();
         ids.sort_unstable();
         ids.retain(|id| self.state(*id).is_some());
-        Ok(ids.into_iter().map(|id| Running { id, addresses: self.addresses(id) }).collect())
+        Ok(ids
+            .into_iter()
+            .map(|id| Running { id, addresses: addresses::read(self.node, id) })
+            .collect())
     }
 
     fn beancounters(&self, running: &[Ctid]) -> Answer<BTreeMap<Ctid, Beancounters>> {

@@ -4,11 +4,29 @@ use std::os::fd::AsFd;
 
 use vz_conf::change::Change;
 
-use super::{Distribution, Inside, State, run};
+use super::{Distribution, Inside, State, addresses, run};
 use crate::container::Container;
 use crate::error::Result;
 use crate::lifecycle::exec;
 use crate::report::Report;
+
+/// Gives and takes addresses.
+///
+/// # Errors
+/// When the container does not run, there is no way in, or [`addresses::change`] fails.
+pub fn change_addresses(
+    container: &Container<'_>,
+    distribution: &Distribution,
+    change: &Change,
+    report: &mut dyn Report,
+) -> Result<()> {
+    if !change.changes_addresses() {
+        return Ok(());
+    }
+    let init = exec::require_running(container)?;
+    let inside = Inside::find(container, distribution, init.as_fd(), State::Running)?;
+    addresses::change(&inside, change, report)
+}
 
 /// Sets the host name and the name servers given. That a script fails is its own to tell.
 ///

@@ -7,6 +7,7 @@
 //! are to set comes in their environment, never in their text: it may hold anything.
 
 mod action;
+pub mod addresses;
 mod dns;
 mod environment;
 pub mod live;
@@ -31,8 +32,7 @@ use crate::report::Report;
 pub use action::Action;
 pub use environment::State;
 pub use run::{
-    Inside, add_addresses, pre_start, set_console, set_hostname, set_name_servers, set_passwords,
-    set_user_quota,
+    Inside, pre_start, set_console, set_hostname, set_name_servers, set_passwords, set_user_quota,
 };
 
 /// The scripts of one distribution.

@@ -6,7 +6,6 @@ use std::os::unix::fs::MetadataExt;
 
 use vz_conf::config::Config;
 use vz_conf::exit::Exit;
-use vz_conf::ipaddr::Address;
 use vz_conf::layout::Layout;
 use vz_conf::yesno::YesNo;
 
@@ -21,10 +20,10 @@ use crate::report::Report;
 
 /// A container to run a distribution's scripts in, its init or first process there.
 pub struct Inside<'a, 'n> {
-    container: &'a Container<'n>,
-    distribution: &'a Distribution,
+    pub(super) container: &'a Container<'n>,
+    pub(super) distribution: &'a Distribution,
     entrance: Entrance<'a>,
-    state: State,
+    pub(super) state: State,
 }
 
 impl<'a, 'n> Inside<'a, 'n> {
@@ -66,7 +65,12 @@ impl<'a, 'n> Inside<'a, 'n> {
 
     /// Runs a script whose failure does not matter to what goes on; says whether it succeeded, or
     /// there is none.
-    fn try_run(&self, action: Action, variables: &[Variable], report: &mut dyn Report) -> bool {
+    pub(super) fn try_run(
+        &self,
+        action: Action,
+        variables: &[Variable],
+        report: &mut dyn Report,
+    ) -> bool {
         match self.run(action, variables, report) {
             Ok(code) => code.is_none_or(|code| code == 0),
             Err(error) => {
@@ -96,28 +100,6 @@ fn texts(action: Action, variables: &[Variable]) -> Result<Vec<CString>> {
                 .map_err(|text| Error::Refused(Exit::InvalidValue, text.into()))
         })
         .collect()
-}
-
-/// ADD_IP at a start, with all of the container's addresses: also with none, so that what is left
-/// of older ones goes. Its failure is its own to tell. Without IPV6=yes the container has no
-/// IPv6 addresses.
-pub fn add_addresses(inside: &Inside<'_, '_>, report: &mut dyn Report) {
-    let config = &inside.container.config;
-    let mut addresses: Vec<Address> =
-        config.ip_address.as_ref().map(|list| list.as_slice().to_vec()).unwrap_or_default();
-    if config.ipv6 != Some(YesNo::Yes) {
-        let all = addresses.len();
-        addresses.retain(|address| address.ip.is_ipv4());
-        if addresses.len() < all {
-            report.info("WARNING: IPv6 support is disabled");
-        }
-    }
-    // That there is no script matters only to those that have an address.
-    if addresses.is_empty() && inside.distribution.script(Action::AddIp).is_none() {
-        return;
-    }
-    let variables = environment::addresses(config, &addresses, false, inside.state);
-    inside.try_run(Action::AddIp, &variables, report);
 }
 
 /// SET_CONSOLE.

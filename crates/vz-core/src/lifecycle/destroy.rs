@@ -20,7 +20,7 @@ use crate::error::{Context, Error, OsText, Result};
 use crate::lifecycle::teardown;
 use crate::remove_tree::remove_tree;
 use crate::report::Report;
-use crate::{names, old_cgroup};
+use crate::{addresses, names, old_cgroup};
 
 /// Files of a container beside its configuration, kept under another name when it is destroyed.
 const SCRIPTS: [&str; 6] = ["mount", "umount", "premount", "postumount", "start", "stop"];
@@ -226,6 +226,7 @@ pub fn set_aside_names(container: &Container<'_>) -> impl Iterator<Item = String
 /// goes last: with it the container would be out of reach of another destroy.
 fn set_aside_configuration(container: &Container<'_>) -> io::Result<()> {
     let directory = container.node.conf_dir();
+    addresses::forget(container.node, container.id).map_err(io::Error::other)?;
     names::remove_all(container.node, container.id).map_err(io::Error::other)?;
     for name in set_aside_names(container) {
         let from = directory.join(name.trim_end_matches(SET_ASIDE));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use vz_conf::exit::Exit;
 use vz_sys::pidfd;
 
+use crate::addresses;
 use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
 use crate::group::Place;
@@ -111,6 +112,7 @@ pub fn cancel_restart(container: &Container<'_>) -> Result<bool> {
 /// Removes the state file: last of all, because whoever finds it cleans up.
 pub(super) fn forget(container: &Container<'_>) -> Result<()> {
     console::remove_socket(container);
+    addresses::forget(container.node, container.id)?;
     let path = container.node.state_path(container.id);
     State::remove(&path).at(Exit::SystemError, "Cannot remove", &path)
 }

@@ -36,6 +36,9 @@ pub fn apply(
     }
     let after = change.apply_to(&container.config);
     set_beancounters(container, change, &after, report)?;
+    if let Some(distribution) = distribution {
+        dist::live::change_addresses(container, distribution, change, report)?;
+    }
     set_cpu(container, change, &after, report)?;
     if change.values.devices.is_some() {
         set_devices(container, &after, report)?;
@@ -174,10 +177,10 @@ fn write_beancounters(
     report: &mut dyn Report,
 ) -> Result<()> {
     let missing = limits::apply(&group(container)?, &writes)?;
-    if writes.is_empty() || writes.iter().any(|write| !missing.contains(&write.parameter)) {
+    if writes.is_empty() || writes.iter().any(|write| !missing.has(write.parameter)) {
         report.info("UB limits were set successfully");
     }
-    limits::tell_missing(&missing, report);
+    missing.tell(report);
     Ok(())
 }
 
@@ -200,13 +203,8 @@ fn set_cpu(
         write.asked = true;
     }
     let missing = limits::apply(&group(container)?, &writes)?;
-    if let Some(limit) = limit.filter(|_| !missing.contains(&"CPULIMIT")) {
-        report.info(&format!("Setting CPU limit: {limit}"));
-    }
-    if let Some(units) = units.filter(|_| !missing.contains(&"CPUUNITS")) {
-        report.info(&format!("Setting CPU units: {units}"));
-    }
-    limits::tell_missing(&missing, report);
+    limits::tell_cpu(limit, units, &missing, report);
+    missing.tell(report);
     Ok(())
 }
 

@@ -37,7 +37,7 @@ use crate::dist::Distribution;
 use crate::error::{Context, Error, Result};
 use crate::guest::Guest;
 use crate::lifecycle::{mounting, teardown};
-use crate::limits;
+use crate::limits::{self, Missing};
 use crate::report::Report;
 use crate::state::{Phase, ProcessId, State};
 use message::Message;
@@ -133,11 +133,8 @@ fn run(
     let description = Description::of(container)?;
     description.warn(report);
     let made = make(container, &description, options, report)?;
-    if let Some(distribution) = distribution {
-        let init = made.init.as_fd();
-        setup::run(container, &description, distribution, init, report)?;
-    }
-    let Made { line, init, readiness, mut state } = made;
+    setup::run(container, &description, distribution, &made, report)?;
+    let Made { line, init, readiness, mut state, .. } = made;
     state.phase = Phase::Running;
     state.since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     container.save_state(&state)?;
@@ -164,6 +161,8 @@ struct Made {
     init: OwnedFd,
     readiness: Option<Readiness>,
     state: State,
+    /// What this node could not limit.
+    missing: Missing,
 }
 
 fn make(
@@ -182,7 +181,7 @@ fn make(
     let readiness = prepared.readiness;
     let monitor =
         monitor::spawn(container, description, prepared.inside, prepared.console, line.as_fd())?;
-    make_groups(container, description, monitor.pid, report)?;
+    let missing = make_groups(container, description, monitor.pid)?;
     message::send(&line, &Message::Begin, &[])
         .context(Exit::SystemError, || "Cannot tell the monitor to begin".into())?;
     let init = wait_for_birth(&line)?;
@@ -195,7 +194,7 @@ fn make(
 
     hand_over_root(container, description, init, &line, report)?;
     expect(&line, &Message::Ready)?;
-    Ok(Made { line, init: init_pidfd, readiness, state })
+    Ok(Made { line, init: init_pidfd, readiness, state, missing })
 }
 
 /// Makes the cgroups, and sets all that is enforced there before anything runs in them.
@@ -203,8 +202,7 @@ fn make_groups(
     container: &Container<'_>,
     description: &Description,
     monitor: Pid,
-    report: &mut dyn Report,
-) -> Result<()> {
+) -> Result<Missing> {
     let place = &description.place;
     let path = place.path();
     let groups = place.make(container.id, monitor).at(
@@ -218,10 +216,10 @@ fn make_groups(
         &path,
     )?;
     let missing = limits::apply(&groups.top, &description.limits)?;
-    description.tell_limits(&missing, report);
     bpf::DeviceProgram::load(DEVICE_PROGRAM, &description.devices)
         .and_then(|filter| filter.attach(groups.top.as_fd()))
-        .map_err(|error| Error::Refused(Exit::SetDevicesFailed, error.to_string()))
+        .map_err(|error| Error::Refused(Exit::SetDevicesFailed, error.to_string()))?;
+    Ok(missing)
 }
 
 fn wait_for_birth(line: &Channel) -> Result<Pid> {

@@ -1,0 +1,99 @@
+//! A container's addresses: what is said of them, the scripts that configure them inside, and the
+//! file that tells which they are.
+
+use std::net::IpAddr;
+
+use vz_conf::change::Change;
+use vz_conf::config::Config;
+use vz_conf::ipaddr::{Address, AddressList};
+use vz_conf::yesno::YesNo;
+
+use super::environment::{self, Variable};
+use super::{Action, Inside};
+use crate::addresses;
+use crate::error::Result;
+use crate::report::Report;
+
+/// Gives a container that is being started all of its addresses. ADD_IP runs also when there are
+/// none, so that what is left of older ones goes. Its failure is its own to tell.
+///
+/// # Errors
+/// When the file of the addresses cannot be written.
+pub fn give(inside: &Inside<'_, '_>, report: &mut dyn Report) -> Result<()> {
+    let config = &inside.container.config;
+    let given = usable(config, config.ip_address.as_ref(), report);
+    let (node, id) = (inside.container.node, inside.container.id);
+    if given.is_empty() {
+        addresses::forget(node, id)?;
+        // That there is no script matters only to those that have an address.
+        if inside.distribution.script(Action::AddIp).is_none() {
+            return Ok(());
+        }
+    } else {
+        report.info(&format!("Adding IP address(es): {}", joined(&given)));
+        addresses::write(node, id, &bare(&given))?;
+    }
+    inside.try_run(Action::AddIp, &variables(inside, config, &given, false), report);
+    Ok(())
+}
+
+/// Takes addresses from a running container, and gives it others: DEL_IP first, then ADD_IP.
+///
+/// # Errors
+/// When the file of the addresses cannot be written.
+pub fn change(inside: &Inside<'_, '_>, change: &Change, report: &mut dyn Report) -> Result<()> {
+    let config = &inside.container.config;
+    let (node, id) = (inside.container.node, inside.container.id);
+    let mut present = addresses::read(node, id).unwrap_or_default();
+    let all = change.ip_all_removed;
+    let removed: Vec<Address> = match all {
+        true => present.iter().rev().map(|ip| Address { ip: *ip, prefix: None }).collect(),
+        false => change.ip_removed.as_slice().to_vec(),
+    };
+    if all || !removed.is_empty() {
+        let which = if all { "all " } else { "" };
+        report.info(&format!("Deleting {which}IP address(es): {}", joined(&removed)));
+        present.retain(|ip| !removed.iter().any(|address| address.ip == *ip));
+        addresses::write(node, id, &present)?;
+        inside.try_run(Action::DelIp, &variables(inside, config, &removed, all), report);
+    }
+    let added = usable(config, change.values.ip_address.as_ref(), report);
+    if !added.is_empty() {
+        report.info(&format!("Adding IP address(es): {}", joined(&added)));
+        present.retain(|ip| !added.iter().any(|address| address.ip == *ip));
+        present.extend(bare(&added));
+        addresses::write(node, id, &present)?;
+        inside.try_run(Action::AddIp, &variables(inside, config, &added, all), report);
+    }
+    Ok(())
+}
+
+fn variables(
+    inside: &Inside<'_, '_>,
+    config: &Config,
+    addresses: &[Address],
+    all: bool,
+) -> Vec<Variable> {
+    environment::addresses(config, addresses, all, inside.state)
+}
+
+/// Without IPV6=yes a container has no IPv6 addresses.
+fn usable(config: &Config, list: Option<&AddressList>, report: &mut dyn Report) -> Vec<Address> {
+    let mut usable: Vec<Address> = list.map(|list| list.as_slice().to_vec()).unwrap_or_default();
+    if config.ipv6 != Some(YesNo::Yes) {
+        let all = usable.len();
+        usable.retain(|address| address.ip.is_ipv4());
+        if usable.len() < all {
+            report.info("WARNING: IPv6 support is disabled");
+        }
+    }
+    usable
+}
+
+fn bare(addresses: &[Address]) -> Vec<IpAddr> {
+    addresses.iter().map(|address| address.ip).collect()
+}
+
+fn joined(addresses: &[Address]) -> String {
+    addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(" ")
+}
