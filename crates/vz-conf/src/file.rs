@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::error::ParseError;
+use crate::new_file::NewFile;
 use crate::number::is_space;
 use crate::quote;
 use crate::warning::{Warning, WarningKind};
@@ -178,12 +179,12 @@ impl ConfFile {
     }
 
     /// Writes the file so that a reader sees the old one or the new one, also after a crash: to a
-    /// temporary file beside it, which then takes its place. A symbolic link stays one; mode and
+    /// new file that then takes its place. A symbolic link stays one; mode and
     /// owner of an old file are kept.
     ///
     /// # Errors
     /// [`SaveError`] with the step that failed. The old file is untouched then, and the
-    /// temporary one is gone.
+    /// new one is gone.
     pub fn save(&self, path: &Path) -> Result<(), SaveError> {
         let (target, old) = resolve(path)?;
         let write = |source| SaveError::Write { path: target.clone(), source };
@@ -191,13 +192,12 @@ impl ConfFile {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let mut temporary =
-            tempfile::Builder::new().prefix(".conf.").tempfile_in(directory).map_err(write)?;
-        temporary.write_all(&self.to_bytes()).map_err(write)?;
-        keep_owner_and_mode(temporary.as_file(), old.as_ref()).map_err(write)?;
-        temporary.as_file().sync_all().map_err(write)?;
+        let new = NewFile::beside(directory).map_err(write)?;
+        new.file().write_all(&self.to_bytes()).map_err(write)?;
+        keep_owner_and_mode(new.file(), old.as_ref()).map_err(write)?;
+        new.file().sync_all().map_err(write)?;
         let rename = |source| SaveError::Rename { path: target.clone(), source };
-        temporary.persist(&target).map_err(|error| rename(error.error))?;
+        new.replace(&target).map_err(rename)?;
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(rename)
     }
 }

@@ -22,6 +22,7 @@ pub mod list;
 pub mod meminfo;
 pub mod netfilter;
 pub mod netif;
+pub mod new_file;
 mod number;
 pub mod param;
 pub mod quote;

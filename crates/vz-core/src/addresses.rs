@@ -1,7 +1,7 @@
 //! `/var/lib/vzctl/veip/CTID`: the addresses that a running container has been given, without
 //! their prefix lengths, each followed by a blank. Panels and scripts read it, and so does vzlist.
 
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use vz_conf::ctid::Ctid;
 use vz_conf::exit::Exit;
+use vz_conf::new_file::{self, NewFile};
 
 use crate::error::{Context, Result};
 use crate::node::Node;
@@ -32,23 +33,17 @@ pub fn read(node: &Node, id: Ctid) -> Option<Vec<IpAddr>> {
 /// When the file cannot be made.
 pub fn write(node: &Node, id: Ctid, addresses: &[IpAddr]) -> Result<()> {
     let path = path(node, id);
-    replace(&path, addresses).at(Exit::SystemError, "Cannot write", &node.shown(&path))
+    replace(node, &path, addresses).at(Exit::SystemError, "Cannot write", &node.shown(&path))
 }
 
-/// The other name is always the same: the container's lock is held, and what a killed command has
-/// left there is overwritten.
-fn replace(path: &Path, addresses: &[IpAddr]) -> io::Result<()> {
-    let mut text = String::new();
-    for address in addresses {
-        text.push_str(&format!("{address} "));
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = path.with_file_name(format!(".{name}.new"));
-    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
-    let mut file = File::create(&new)?;
-    file.set_permissions(Permissions::from_mode(0o644))?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(&new, path)
+fn replace(node: &Node, path: &Path, addresses: &[IpAddr]) -> io::Result<()> {
+    let text: String = addresses.iter().map(|address| format!("{address} ")).collect();
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    node.make_directory(directory, 0o755)?;
+    let new = NewFile::beside(directory)?;
+    new.file().set_permissions(Permissions::from_mode(0o644))?;
+    new.file().write_all(text.as_bytes())?;
+    new.replace(path)
 }
 
 /// Removes the file; one that is not there is no error.
@@ -57,12 +52,7 @@ fn replace(path: &Path, addresses: &[IpAddr]) -> io::Result<()> {
 /// Those of `unlink(2)`.
 pub fn forget(node: &Node, id: Ctid) -> Result<()> {
     let path = path(node, id);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).at(Exit::SystemError, "Cannot remove", &node.shown(&path))
-        }
-        _ => Ok(()),
-    }
+    new_file::remove(&path).at(Exit::SystemError, "Cannot remove", &node.shown(&path))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
+use vz_conf::new_file::NewFile;
 use vz_sys::proc;
 
 /// A lock that is held for as long as this lives.
@@ -64,15 +65,13 @@ pub fn take(path: &Path) -> io::Result<Outcome> {
     }
 }
 
-/// Makes the file under a name of its own, locked, then links it: `None` when there is one already.
+/// Makes the file without a name, locked, then links it: `None` when there is one already.
 fn link_new(path: &Path, directory: &Path) -> io::Result<Option<Lock>> {
-    let mut prefix = path.file_name().unwrap_or_default().to_os_string();
-    prefix.push(".");
-    let mut temporary = tempfile::Builder::new().prefix(&prefix).tempfile_in(directory)?;
-    temporary.write_all(format!("{}\n\n", std::process::id()).as_bytes())?;
-    temporary.as_file().lock()?;
-    match std::fs::hard_link(temporary.path(), path) {
-        Ok(()) => Ok(Some(Lock { path: path.to_owned(), file: temporary.into_file() })),
+    let new = NewFile::beside(directory)?;
+    new.file().write_all(format!("{}\n\n", std::process::id()).as_bytes())?;
+    new.file().lock()?;
+    match new.link(path) {
+        Ok(file) => Ok(Some(Lock { path: path.to_owned(), file })),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
         Err(error) => Err(error),
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use vz_conf::new_file::{self, NewFile};
 use vz_sys::{pidfd, proc};
 
 /// How far the container is.
@@ -104,10 +105,9 @@ impl State {
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let text = toml::to_string(self).map_err(io::Error::other)?;
         let directory = path.parent().unwrap_or(Path::new("/"));
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(path)?;
-        Ok(())
+        let new = NewFile::beside(directory)?;
+        new.file().write_all(text.as_bytes())?;
+        new.replace(path)
     }
 
     /// Removes the state file; one that is not there is no error.
@@ -115,10 +115,7 @@ impl State {
     /// # Errors
     /// Those of `unlink(2)`.
     pub fn remove(path: &Path) -> io::Result<()> {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        new_file::remove(path)
     }
 
     /// Says whether the container runs: its init has been let go and is alive.

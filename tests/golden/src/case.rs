@@ -94,6 +94,17 @@ impl Case {
         self.name.split_once('/').map_or("", |(group, _)| group)
     }
 
+    /// Puts other texts into its files.
+    pub fn rewrite(&mut self, texts: &[(String, String)]) {
+        let before = self.before.values_mut().flatten();
+        for content in before.chain(self.after.values_mut()) {
+            let Content::Text(content) = content else { continue };
+            for (old, new) in texts {
+                *content = content.replace(old, new);
+            }
+        }
+    }
+
     /// It needs no root and no container.
     pub fn is_rootless(&self) -> bool {
         ROOTLESS.contains(&self.group()) && !WITH_CONTAINER.contains(&self.name.as_str())

@@ -50,6 +50,14 @@ impl Drop for Group {
     }
 }
 
+/// Says whether cgroup v2 can limit CPU here: on a node whose controllers cgroup v1 has, it cannot.
+pub fn has_cpu() -> bool {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].iter().any(|hierarchy| {
+        let controllers = fs::read_to_string(Path::new(hierarchy).join("cgroup.controllers"));
+        controllers.is_ok_and(|names| names.split_whitespace().any(|name| name == "cpu"))
+    })
+}
+
 /// Ends the groups of runs that are gone.
 pub fn sweep() {
     for hierarchy in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {

@@ -23,6 +23,12 @@ pub struct States {
 struct State {
     /// Their names; `*` at the end stands for any end.
     cases: Vec<String>,
+    /// Those of them that find something else.
+    #[serde(default)]
+    except: Vec<String>,
+    /// Texts in recorded files and what stands there instead, before and after.
+    #[serde(default)]
+    rewrite: Vec<(String, String)>,
     /// Files, under recorded paths.
     #[serde(default)]
     files: BTreeMap<String, String>,
@@ -49,6 +55,8 @@ pub struct Found {
     pub mounted: Vec<String>,
     /// Directories of the node.
     pub directories: Vec<String>,
+    /// Texts in recorded files, and what stands there instead.
+    pub rewrite: Vec<(String, String)>,
     /// Shell lines.
     pub prepare: String,
 }
@@ -67,7 +75,8 @@ impl States {
     /// What a case finds.
     pub fn of(&self, case: &str) -> Found {
         let mut found = Found::default();
-        let is_for = |state: &&State| state.cases.iter().any(|pattern| matches(pattern, case));
+        let names = |list: &[String]| list.iter().any(|pattern| matches(pattern, case));
+        let is_for = |state: &&State| names(&state.cases) && !names(&state.except);
         for state in self.state.iter().filter(is_for) {
             let files = state.files.iter();
             found.files.extend(
@@ -76,6 +85,7 @@ impl States {
             found.files.extend(state.absent.iter().map(|path| (path.clone(), None)));
             found.mounted.extend(state.mounted.iter().cloned());
             found.directories.extend(state.directories.iter().cloned());
+            found.rewrite.extend(state.rewrite.iter().cloned());
             found.prepare.push_str(&state.prepare);
             found.prepare.push('\n');
         }

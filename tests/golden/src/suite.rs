@@ -48,8 +48,11 @@ impl Suite {
     pub fn load(binaries: PathBuf, program: &Path) -> Result<Suite> {
         let sources = Sources::new();
         let binaries = std::path::absolute(&binaries).map_err(Error::file("find", &binaries))?;
-        let groups = case::load(&sources.suite.join("cases"))?;
+        let mut groups = case::load(&sources.suite.join("cases"))?;
         let states = States::load(&sources.suite.join("states.toml"))?;
+        for case in groups.iter_mut().flat_map(|group| &mut group.cases) {
+            case.rewrite(&states.of(&case.name).rewrite);
+        }
         let program = program.to_owned();
         Ok(Suite { groups, runner: Runner { binaries, sources, states }, program })
     }

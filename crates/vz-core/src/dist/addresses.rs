@@ -48,7 +48,7 @@ pub fn change(inside: &Inside<'_, '_>, change: &Change, report: &mut dyn Report)
     let all = change.ip_all_removed;
     let removed: Vec<Address> = match all {
         true => present.iter().rev().map(|ip| Address { ip: *ip, prefix: None }).collect(),
-        false => change.ip_removed.as_slice().to_vec(),
+        false => removed(config, change),
     };
     if all || !removed.is_empty() {
         let which = if all { "all " } else { "" };
@@ -68,6 +68,23 @@ pub fn change(inside: &Inside<'_, '_>, change: &Change, report: &mut dyn Report)
     Ok(())
 }
 
+/// Those that are to go, and those that come again: a new prefix length may be meant.
+fn removed(config: &Config, change: &Change) -> Vec<Address> {
+    let mut removed = change.ip_removed.as_slice().to_vec();
+    let configured = slice(config.ip_address.as_ref());
+    let again = |address: &&Address| {
+        let is_it = |other: &Address| other.ip == address.ip;
+        slice(change.values.ip_address.as_ref()).iter().any(is_it) && !removed.iter().any(is_it)
+    };
+    let again: Vec<Address> = configured.iter().filter(again).copied().collect();
+    removed.extend(again);
+    removed
+}
+
+fn slice(list: Option<&AddressList>) -> &[Address] {
+    list.map(AddressList::as_slice).unwrap_or_default()
+}
+
 fn variables(
     inside: &Inside<'_, '_>,
     config: &Config,
@@ -79,7 +96,7 @@ fn variables(
 
 /// Without IPV6=yes a container has no IPv6 addresses.
 fn usable(config: &Config, list: Option<&AddressList>, report: &mut dyn Report) -> Vec<Address> {
-    let mut usable: Vec<Address> = list.map(|list| list.as_slice().to_vec()).unwrap_or_default();
+    let mut usable = slice(list).to_vec();
     if config.ipv6 != Some(YesNo::Yes) {
         let all = usable.len();
         usable.retain(|address| address.ip.is_ipv4());

@@ -28,7 +28,7 @@ pub fn change_addresses(
     addresses::change(&inside, change, report)
 }
 
-/// Sets the host name and the name servers given. That a script fails is its own to tell.
+/// Sets the host name, the name servers and the users' quotas given. That a script fails is its own to tell.
 ///
 /// # Errors
 /// When the container does not run, or there is no way in.
@@ -39,7 +39,11 @@ pub fn apply(
     report: &mut dyn Report,
 ) -> Result<()> {
     let given = &change.values;
-    if given.hostname.is_none() && given.nameserver.is_none() && given.searchdomain.is_none() {
+    let configures = given.hostname.is_some()
+        || given.nameserver.is_some()
+        || given.searchdomain.is_some()
+        || given.quotaugidlimit.is_some();
+    if !configures {
         return Ok(());
     }
     let init = exec::require_running(container)?;
@@ -51,6 +55,10 @@ pub fn apply(
     };
     if named {
         run::set_name_servers(&inside, given, report);
+        if given.quotaugidlimit.is_some() {
+            // Whether it has a quota is the next step's concern.
+            run::set_user_quota(&inside, given, report);
+        }
     }
     Ok(())
 }

@@ -55,6 +55,8 @@ impl<'a, 'n> Inside<'a, 'n> {
             }
             return Ok(None);
         };
+        let shown = self.container.node.shown(path);
+        report.log(1, &format!("Running container script: {}", shown.display()));
         let script = Script {
             text: self.distribution.text(action, path)?,
             environment: texts(action, variables)?,

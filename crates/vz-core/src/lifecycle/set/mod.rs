@@ -85,7 +85,8 @@ fn set_container(
     let distribution = dist::for_change(container, change, report)?;
     if let (Some(distribution), false) = (&distribution, change.userpasswd.is_empty()) {
         dist::passwords::change(container, distribution, &change.userpasswd, report)?;
-        if !change.save && change.given().iter().all(|id| *id == ParamId::Userpasswd) {
+        if !running && !change.save {
+            // It has been up for this, so what else was asked for is not refused; nor is it done.
             return Ok(());
         }
     }

@@ -118,10 +118,22 @@ fn give_up(container: &Container<'_>, error: Error, report: &mut dyn Report) -> 
     } else {
         "Container start failed (try to check kernel messages, e.g. \"dmesg | tail\")"
     });
+    tell_of_killing(container, report);
     if let Err(second) = teardown::all(container, report) {
         report.error(&second.to_string());
     }
     Error::Reported(error.exit())
+}
+
+/// What was said of a container whose setting up has failed.
+fn tell_of_killing(container: &Container<'_>, report: &mut dyn Report) {
+    let state = container.state().ok().flatten();
+    if state.is_some_and(|state| state.init.is_some()) {
+        report.info("Killing container ...");
+        if teardown::kill_everything(container).is_ok() {
+            report.info("Container was stopped");
+        }
+    }
 }
 
 fn run(
