@@ -224,7 +224,9 @@ impl Config {
                 }
                 Err(kind) => vec![kind],
             };
-            warn(&mut warnings, path, index + 1, kinds);
+            if !kinds.is_empty() {
+                warn(&mut warnings, path, index + 1, kinds);
+            }
         }
         warnings
     }
@@ -250,7 +252,9 @@ impl Config {
                 }
                 Err(kind) => vec![kind],
             };
-            warn(&mut warnings, path, index + 1, kinds);
+            if !kinds.is_empty() {
+                warn(&mut warnings, path, index + 1, kinds);
+            }
         }
         warnings
     }
@@ -530,6 +534,7 @@ fn remarks(param: &Param, key: &str, text: &str, outcome: Outcome) -> Vec<Warnin
         }
         Ok(taken) if taken.duplicate => vec![with(WarningKind::Duplicate)],
         Ok(taken) if taken.truncated => vec![with(WarningKind::TooLarge)],
+        Ok(taken) if taken.left_out.is_empty() => Vec::new(),
         Ok(taken) => taken.left_out.into_iter().map(WarningKind::Remark).collect(),
     }
 }
@@ -546,7 +551,7 @@ pub fn expand_veid(path: &str, ctid: Ctid) -> String {
         dollars.find_map(|(at, _)| Some((at, path[at..].strip_prefix(word)?)))
     };
     match quote::VEID.iter().find_map(find) {
-        Some((at, rest)) => format!("{}{ctid}{rest}", &path[..at]),
+        Some((at, rest)) => [&path[..at], &ctid.to_string(), rest].concat(),
         None => path.to_owned(),
     }
 }

@@ -290,8 +290,8 @@ pub(crate) fn unescape(line: &[u8]) -> Cow<'_, [u8]> {
 
 /// Whether there is no backslash and no NUL: then [`unescape`] changes nothing.
 pub(crate) fn is_plain(bytes: &[u8]) -> bool {
-    // In this form the standard library looks at a word at a time.
-    !bytes.contains(&b'\\') && !bytes.contains(&0)
+    // Without an early end, so that the compiler looks at many bytes at a time.
+    !bytes.iter().fold(false, |found, byte| found | (*byte == b'\\') | (*byte == 0))
 }
 
 /// What is left between the blanks at both ends.
