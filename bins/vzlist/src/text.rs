@@ -54,14 +54,27 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 
 /// As [`printable`], of one cell: on one line.
 fn one_line(text: &str) -> Cow<'_, str> {
+    // Most texts have none of the characters among which those are.
+    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        return text.into();
+    }
     let breaks = |c: char| c.is_control() && c != '\t';
     if text.contains(breaks) { text.replace(breaks, "?").into() } else { text.into() }
 }
 
 /// A text in a column, as printf(3) would: widths are in bytes, a negative one is on the left.
 fn aligned(text: &str, width: i32) -> String {
-    let blanks = " ".repeat((width.unsigned_abs() as usize).saturating_sub(text.len()));
-    if width < 0 { format!("{text}{blanks}") } else { format!("{blanks}{text}") }
+    let length = text.len().max(width.unsigned_abs() as usize);
+    let mut cell = String::with_capacity(length);
+    let blanks = std::iter::repeat_n(' ', length - text.len());
+    if width >= 0 {
+        cell.extend(blanks.clone());
+    }
+    cell.push_str(text);
+    if width < 0 {
+        cell.extend(blanks);
+    }
+    cell
 }
 
 /// A text cut to a width in bytes, between characters.

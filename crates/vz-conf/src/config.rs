@@ -197,7 +197,38 @@ impl Config {
         scope: Scope,
         context: &Context,
     ) -> Vec<Warning> {
-        self.read_lines(bytes.split_inclusive(|byte| *byte == b'\n'), path, scope, context)
+        match std::str::from_utf8(bytes) {
+            Ok(text) if file::is_plain(bytes) => self.read_plain(text, path, scope, context),
+            _ => {
+                let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+                self.read_lines(lines, path, scope, context)
+            }
+        }
+    }
+
+    /// Reads lines of text in which no backslash stands: nearly all are, and nothing of them
+    /// has to be copied or looked at again.
+    fn read_plain(
+        &mut self,
+        text: &str,
+        path: &Path,
+        scope: Scope,
+        context: &Context,
+    ) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for (index, line) in text.split_inclusive('\n').enumerate() {
+            let kinds = match file::fields(line.as_bytes()) {
+                Ok(None) => continue,
+                Ok(Some((key, value))) => {
+                    self.read_entry(&line[key], &line[value], true, scope, context)
+                }
+                Err(kind) => vec![kind],
+            };
+            if !kinds.is_empty() {
+                warn(&mut warnings, path, index + 1, kinds);
+            }
+        }
+        warnings
     }
 
     fn read_lines<'l>(
@@ -209,33 +240,39 @@ impl Config {
     ) -> Vec<Warning> {
         let mut warnings = Vec::new();
         for (index, line) in lines.enumerate() {
-            let kinds = match file::fields(&file::unescape(line)) {
+            let line = file::unescape(line);
+            let kinds = match file::fields(&line) {
                 Ok(None) => continue,
                 Ok(Some((key, value))) => {
-                    self.read_entry(&String::from_utf8_lossy(key), value, scope, context)
+                    let key = String::from_utf8_lossy(&line[key]);
+                    let value = &line[value];
+                    let is_text = std::str::from_utf8(value).is_ok();
+                    let value = String::from_utf8_lossy(value);
+                    self.read_entry(&key, &value, is_text, scope, context)
                 }
                 Err(kind) => vec![kind],
             };
-            let warn = |kind| Warning { file: path.into(), line: index + 1, kind };
-            warnings.extend(kinds.into_iter().map(warn));
+            if !kinds.is_empty() {
+                warn(&mut warnings, path, index + 1, kinds);
+            }
         }
         warnings
     }
 
-    /// Reads one line's key and value.
+    /// Reads one line's key and value, of which bytes were replaced unless it `is_text`.
     fn read_entry(
         &mut self,
         key: &str,
-        value: &[u8],
+        text: &str,
+        is_text: bool,
         scope: Scope,
         context: &Context,
     ) -> Vec<WarningKind> {
-        let text = String::from_utf8_lossy(value);
         let Some(param) = param::by_key(key) else {
             return match key {
                 // The original takes a line without a key for addresses to delete.
-                "" => unnamed(&text),
-                _ => vec![WarningKind::Unknown(key.into(), text.into_owned())],
+                "" => unnamed(text),
+                _ => vec![WarningKind::Unknown(key.into(), text.into())],
             };
         };
         match param.id {
@@ -245,12 +282,11 @@ impl Config {
             }
             _ => {}
         }
-        let is_text = std::str::from_utf8(value).is_ok();
         let outcome = match param.kind {
             Kind::Path if !is_text => Err(ParseError::Syntax),
-            _ => self.assign(param.id, &text, context),
+            _ => self.assign(param.id, text, context),
         };
-        remarks(param, key, &text, outcome)
+        remarks(param, key, text, outcome)
     }
 
     /// Takes a value as it stands in a file.
@@ -454,6 +490,11 @@ impl Config {
     }
 }
 
+/// Adds what there is to say about one line.
+fn warn(warnings: &mut Vec<Warning>, path: &Path, line: usize, kinds: Vec<WarningKind>) {
+    warnings.extend(kinds.into_iter().map(|kind| Warning { file: path.into(), line, kind }));
+}
+
 /// LOCAL_UID and LOCAL_GID: the first readable value counts, in silence.
 fn first_readable<T>(
     field: &mut Option<T>,
@@ -493,6 +534,7 @@ fn remarks(param: &Param, key: &str, text: &str, outcome: Outcome) -> Vec<Warnin
         }
         Ok(taken) if taken.duplicate => vec![with(WarningKind::Duplicate)],
         Ok(taken) if taken.truncated => vec![with(WarningKind::TooLarge)],
+        Ok(taken) if taken.left_out.is_empty() => Vec::new(),
         Ok(taken) => taken.left_out.into_iter().map(WarningKind::Remark).collect(),
     }
 }
@@ -503,8 +545,13 @@ fn remarks(param: &Param, key: &str, text: &str, outcome: Outcome) -> Vec<Warnin
 pub fn expand_veid(path: &str, ctid: Ctid) -> String {
     let trimmed = path.trim_end_matches('/');
     let path = if trimmed.is_empty() && !path.is_empty() { "/" } else { trimmed };
-    match quote::VEID.iter().find(|word| path.contains(**word)) {
-        Some(word) => path.replacen(word, &ctid.to_string(), 1),
+    // Paths are short and have few dollar signs: a search made ready for a word costs more.
+    let find = |word: &&str| {
+        let mut dollars = path.match_indices('$');
+        dollars.find_map(|(at, _)| Some((at, path[at..].strip_prefix(word)?)))
+    };
+    match quote::VEID.iter().find_map(find) {
+        Some((at, rest)) => [&path[..at], &ctid.to_string(), rest].concat(),
         None => path.to_owned(),
     }
 }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -240,37 +241,39 @@ fn keep_owner_and_mode(new: &File, old: Option<&Metadata>) -> io::Result<()> {
 /// # Errors
 /// The [`WarningKind`] of a line that has no `=`, a key above 511 bytes or a single quote mark.
 pub fn parse_line(line: &[u8]) -> Result<Option<KeyValue>, WarningKind> {
-    let fields = fields(&unescape(line))?.map(|(key, value)| (key.to_vec(), value.to_vec()));
-    Ok(fields)
+    let line = unescape(line);
+    let fields = fields(&line)?;
+    Ok(fields.map(|(key, value)| (line[key].to_vec(), line[value].to_vec())))
 }
 
-/// A key and its value, where they stand.
-pub(crate) type Fields<'l> = (&'l [u8], &'l [u8]);
+/// Where in a line its key and its value stand.
+pub(crate) type Fields = (Range<usize>, Range<usize>);
 
 /// As [`parse_line`], of a line without its backslashes, and without making copies.
-pub(crate) fn fields(line: &[u8]) -> Result<Option<Fields<'_>>, WarningKind> {
-    let line = trim(line);
-    if line.is_empty() || line[0] == b'#' {
+pub(crate) fn fields(line: &[u8]) -> Result<Option<Fields>, WarningKind> {
+    let Range { start, end } = trimmed(line);
+    if start == end || line[start] == b'#' {
         return Ok(None);
     }
-    let equals = line.iter().position(|b| *b == b'=').ok_or(WarningKind::NoEquals)?;
-    if equals > KEY_MAX {
+    let find = |byte| move |other: &u8| *other == byte;
+    let length = line[start..end].iter().position(find(b'=')).ok_or(WarningKind::NoEquals)?;
+    if length > KEY_MAX {
         return Err(WarningKind::LongKey);
     }
-    let (key, value) = (&line[..equals], &line[equals + 1..]);
-    let value = match value.strip_prefix(b"\"") {
-        None => value,
+    let equals = start + length;
+    let value = match line[equals + 1..end].strip_prefix(b"\"") {
+        None => equals + 1..end,
         Some(rest) => {
-            let end = rest.iter().rposition(|b| *b == b'"').ok_or(WarningKind::UnmatchedQuotes)?;
-            &rest[..end]
+            let length = rest.iter().rposition(find(b'"')).ok_or(WarningKind::UnmatchedQuotes)?;
+            equals + 2..equals + 2 + length
         }
     };
-    Ok(Some((key, value)))
+    Ok(Some((start..equals, value)))
 }
 
 /// Removes backslashes, keeping what follows each; stops at a NUL. Most lines have neither.
 pub(crate) fn unescape(line: &[u8]) -> Cow<'_, [u8]> {
-    if !line.iter().any(|byte| matches!(byte, b'\\' | 0)) {
+    if is_plain(line) {
         return line.into();
     }
     let mut plain = Vec::with_capacity(line.len());
@@ -285,11 +288,17 @@ pub(crate) fn unescape(line: &[u8]) -> Cow<'_, [u8]> {
     plain.into()
 }
 
-/// Cuts blanks off both ends.
-fn trim(line: &[u8]) -> &[u8] {
+/// Whether there is no backslash and no NUL: then [`unescape`] changes nothing.
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
+    // Without an early end, so that the compiler looks at many bytes at a time.
+    !bytes.iter().fold(false, |found, byte| found | (*byte == b'\\') | (*byte == 0))
+}
+
+/// What is left between the blanks at both ends.
+fn trimmed(line: &[u8]) -> Range<usize> {
     let start = line.iter().position(|b| !is_space(*b)).unwrap_or(line.len());
     let end = line.iter().rposition(|b| !is_space(*b)).map_or(start, |last| last + 1);
-    &line[start..end]
+    start..end
 }
 
 #[cfg(test)]

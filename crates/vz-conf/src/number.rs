@@ -40,7 +40,10 @@ fn digits(text: &str) -> (&str, &str) {
 
 /// strtoull(3) in base 10: blanks, a sign and no digits at all are accepted.
 pub(crate) fn strtoull(text: &str) -> Digits<'_> {
-    let (negative, after_sign) = sign(text);
+    let (negative, after_sign) = match text.as_bytes() {
+        [b'0'..=b'9', ..] => (false, text),
+        _ => sign(text),
+    };
     let (number, rest) = digits(after_sign);
     if number.is_empty() {
         return Digits { magnitude: Some(0), negative: false, rest: text };

@@ -407,20 +407,28 @@ impl Param {
 /// The parameter with this key or an older name of it.
 #[must_use]
 pub fn by_key(key: &str) -> Option<&'static Param> {
-    // vzlist asks for every line of every container's file.
-    static KEYS: LazyLock<Vec<(&str, &Param)>> = LazyLock::new(|| {
+    // vzlist asks for every line of every container's file. In a place of the table stand few
+    // keys, mostly one or none.
+    static KEYS: LazyLock<Vec<Vec<(&str, &Param)>>> = LazyLock::new(|| {
+        let mut table = vec![Vec::new(); KEY_PLACES];
         let keys = |param: &'static Param| param.key.iter().chain(param.aliases);
-        let mut all: Vec<_> =
-            PARAMS.iter().flat_map(|param| keys(param).map(move |key| (*key, param))).collect();
-        // Stable: of two rows with one key the first counts.
-        all.sort_by_key(|(key, _)| (key.len(), *key));
-        all.dedup_by_key(|(key, _)| *key);
-        all
+        for (key, param) in PARAMS.iter().flat_map(|param| keys(param).map(move |k| (*k, param))) {
+            table[key_place(key)].push((key, param));
+        }
+        table
     });
-    // By length first: most comparisons are then of two numbers.
-    let place =
-        KEYS.binary_search_by(|(other, _)| (other.len(), *other).cmp(&(key.len(), key))).ok()?;
-    Some(KEYS[place].1)
+    // Of two rows with one key the first counts.
+    KEYS[key_place(key)].iter().find(|(other, _)| *other == key).map(|(_, param)| *param)
+}
+
+/// Places of the table that finds keys.
+const KEY_PLACES: usize = 256;
+
+/// Where in that table a key stands: its length and three of its bytes tell most keys apart.
+fn key_place(key: &str) -> usize {
+    let byte = |at: usize| key.as_bytes().get(at).copied().map_or(0, usize::from);
+    let (first, third, last) = (byte(0), byte(2), byte(key.len().wrapping_sub(1)));
+    (key.len() * 31 + first * 7 + third * 3 + last) % KEY_PLACES
 }
 
 /// The parameter that a command's long option, without its dashes, sets.

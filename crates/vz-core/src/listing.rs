@@ -3,11 +3,12 @@
 //! One pass, no process and no lock for each container; what costs a look at the kernel is only
 //! looked at when it is asked for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsString;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, openat};
@@ -190,8 +191,8 @@ pub fn collect(
     if found.is_empty() {
         return Err(ListError::NotFound);
     }
-    found.remove(&Ctid::NODE);
-    let mut list: Vec<Listed> = found.into_values().collect();
+    found.retain(|listed| !listed.id.is_node());
+    let mut list = found;
     add_accounting(&mut list, source, request)?;
     let mut reader = Reader::new(node);
     for listed in &mut list {
@@ -211,21 +212,23 @@ pub fn collect(
     Ok(list)
 }
 
-/// The containers that have a configuration, if they are asked for.
-fn configured(node: &Node, request: &Request, report: &mut dyn Report) -> BTreeMap<Ctid, Listed> {
-    let ids: BTreeSet<Ctid> = if !request.ids.is_empty() {
+/// The containers that have a configuration, if they are asked for, by id.
+fn configured(node: &Node, request: &Request, report: &mut dyn Report) -> Vec<Listed> {
+    let mut ids: Vec<Ctid> = if !request.ids.is_empty() {
         request.ids.iter().copied().filter(|id| node.conf_path(*id).exists()).collect()
     } else if request.which == Which::Running {
-        BTreeSet::new()
+        Vec::new()
     } else {
         scan(node, report)
     };
-    ids.into_iter().map(|id| (id, Listed::new(id))).collect()
+    ids.sort_unstable();
+    ids.dedup();
+    ids.into_iter().map(Listed::new).collect()
 }
 
 /// The ids that configuration files are named after.
-fn scan(node: &Node, report: &mut dyn Report) -> BTreeSet<Ctid> {
-    let mut ids = BTreeSet::new();
+fn scan(node: &Node, report: &mut dyn Report) -> Vec<Ctid> {
+    let mut ids = Vec::new();
     for entry in fs::read_dir(node.conf_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(number) = name.to_str().and_then(|name| name.strip_suffix(".conf")) else {
@@ -236,9 +239,7 @@ fn scan(node: &Node, report: &mut dyn Report) -> BTreeSet<Ctid> {
             continue;
         }
         match number.parse().ok().and_then(Ctid::new) {
-            Some(id) => {
-                ids.insert(id);
-            }
+            Some(id) => ids.push(id),
             None => report.error(&format!(
                 "Warning: invalid CTID in config file name: {number}.conf, skipping"
             )),
@@ -249,7 +250,7 @@ fn scan(node: &Node, report: &mut dyn Report) -> BTreeSet<Ctid> {
 
 /// Marks those that run, and adds the ones that have no configuration.
 fn add_running(
-    found: &mut BTreeMap<Ctid, Listed>,
+    found: &mut Vec<Listed>,
     source: &dyn Source,
     request: &Request,
     report: &mut dyn Report,
@@ -262,7 +263,12 @@ fn add_running(
         if !request.ids.is_empty() && !request.ids.contains(&running.id) {
             continue;
         }
-        let listed = found.entry(running.id).or_insert_with(|| Listed::new(running.id));
+        let place = found.binary_search_by_key(&running.id, |listed| listed.id);
+        let place = place.unwrap_or_else(|place| {
+            found.insert(place, Listed::new(running.id));
+            place
+        });
+        let listed = &mut found[place];
         listed.status = Status::Running;
         listed.addresses = running.addresses.iter().flatten().map(IpAddr::to_string).collect();
     }
@@ -369,8 +375,11 @@ impl<'n> Reader<'n> {
 /// once.
 struct Places {
     /// By their paths as text: to compare paths part by part would cost as much as to ask.
-    directories: Option<BTreeMap<OsString, HashMap<OsString, bool>>>,
+    directories: Option<BTreeMap<OsString, Names>>,
 }
+
+/// Names, and whether they may be links.
+type Names = HashMap<OsString, bool>;
 
 impl Places {
     /// Fewer containers than this are asked for one by one: the directories may be large.
@@ -381,14 +390,14 @@ impl Places {
     }
 
     fn exists(&mut self, path: &Path) -> bool {
-        let parts = path.parent().zip(path.file_name());
+        let parts = directory_and_name(path);
         let (Some(directories), Some((parent, name))) = (&mut self.directories, parts) else {
             return path.exists();
         };
-        if !directories.contains_key(parent.as_os_str()) {
-            directories.insert(parent.into(), names_in(parent));
+        if !directories.contains_key(parent) {
+            directories.insert(parent.into(), names_in(Path::new(parent)));
         }
-        match directories.get(parent.as_os_str()).and_then(|names| names.get(name)) {
+        match directories.get(parent).and_then(|names| names.get(name)) {
             // A link may lead nowhere.
             Some(is_link) => !is_link || path.exists(),
             None => false,
@@ -396,8 +405,17 @@ impl Places {
     }
 }
 
+/// What stands before the last slash of a path and behind it; `None` where that is no name.
+fn directory_and_name(path: &Path) -> Option<(&OsStr, &OsStr)> {
+    let bytes = path.as_os_str().as_bytes();
+    let slash = bytes.iter().rposition(|byte| *byte == b'/')?;
+    let (directory, name) = (&bytes[..slash], &bytes[slash + 1..]);
+    let is_name = !directory.is_empty() && ![&b""[..], b".", b".."].contains(&name);
+    is_name.then(|| (OsStr::from_bytes(directory), OsStr::from_bytes(name)))
+}
+
 /// The names in a directory, and whether they may be links.
-fn names_in(directory: &Path) -> HashMap<OsString, bool> {
+fn names_in(directory: &Path) -> Names {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries
         .map(|entry| {

@@ -96,7 +96,7 @@ impl Node {
         let path = path.as_ref();
         match &self.prefix {
             None => path.to_owned(),
-            Some(prefix) => prefix.join(path.strip_prefix("/").unwrap_or(path)),
+            Some(prefix) => prefix.join(below_root(path)),
         }
     }
 
@@ -234,6 +234,18 @@ impl Node {
     pub fn has_scopes(&self) -> Result<bool> {
         Ok(vz_sys::systemd::is_booted(Path::new("/run"))
             && self.cgroup_hierarchy()? == Path::new("/sys/fs/cgroup"))
+    }
+}
+
+/// A path as one relative to the root.
+fn below_root(path: &Path) -> &Path {
+    use std::os::unix::ffi::OsStrExt;
+    match path.as_os_str().as_bytes() {
+        // Nearly every path is of this kind, and to take it apart costs more.
+        [b'/', first, ..] if !matches!(first, b'/' | b'.') => {
+            Path::new(std::ffi::OsStr::from_bytes(&path.as_os_str().as_bytes()[1..]))
+        }
+        _ => path.strip_prefix("/").unwrap_or(path),
     }
 }
 

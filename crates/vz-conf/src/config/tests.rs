@@ -204,4 +204,25 @@ proptest! {
             let _ = config.stored(param.id);
         }
     }
+
+    /// A file that is read in one piece says what one does that is read line by line.
+    #[test]
+    fn both_ways_of_reading_agree(
+        lines in prop::collection::vec((0..param::PARAMS.len(), "[ \t]{0,2}", "\\PC{0,12}|[0-9:yesno\\\\\" \t.]{0,9}"), 0..12),
+        odd in prop::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..6),
+    ) {
+        let line = |(index, blanks, value): &(usize, String, String)| {
+            format!("{blanks}{}={value}\n", param::PARAMS[*index].key.unwrap_or("X"))
+        };
+        let mut bytes = lines.iter().map(line).collect::<String>().into_bytes();
+        let path = Path::new("f");
+        for more in [&[][..], &odd] {
+            bytes.extend(more);
+            let file = ConfFile::parse(&bytes);
+            let mut config = Config::default();
+            let warnings = config.read_bytes(&bytes, path, Scope::Container, &context());
+            let by_line = Config::read(&file, path, Scope::Container, &context());
+            prop_assert_eq!((config, warnings), by_line);
+        }
+    }
 }

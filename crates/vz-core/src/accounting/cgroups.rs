@@ -3,6 +3,7 @@
 //! A file that is not there means that its controller is not (a node whose controllers are bound
 //! to cgroup v1): then nothing is counted, and nothing is shown as limited.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -38,17 +39,28 @@ const DEPTH: usize = 32;
 #[derive(Debug)]
 pub struct Cgroups<'n> {
     node: &'n Node,
+    /// The states of those found running, so that no column looks for them again.
+    running: RefCell<BTreeMap<Ctid, State>>,
 }
 
 impl<'n> Cgroups<'n> {
     /// Of this node.
     pub fn new(node: &'n Node) -> Cgroups<'n> {
-        Cgroups { node }
+        Cgroups { node, running: RefCell::default() }
     }
 
-    /// The state of a container that runs.
+    /// The state of a container that runs, as it was when it was first asked for.
+    ///
+    /// That its init lives is only known from `/proc/PID/stat`: a pidfd does not tell a process
+    /// from a later one with its number, and a group with processes in it may be one that is
+    /// just being started or cleared away.
     fn state(&self, id: Ctid) -> Option<State> {
-        State::load(&self.node.state_path(id)).ok()?.filter(State::is_running)
+        if let Some(state) = self.running.borrow().get(&id) {
+            return Some(state.clone());
+        }
+        let state = State::load(&self.node.state_path(id)).ok()?.filter(State::is_running)?;
+        self.running.borrow_mut().insert(id, state.clone());
+        Some(state)
     }
 
     /// A container's group, with the limits, and the one below it that its processes are in.
@@ -85,6 +97,7 @@ impl Source for Cgroups<'_> {
         let mut ids: Vec<Ctid> =
             entries.flatten().filter_map(|entry| state_file_id(&entry.file_name())).collect();
         ids.sort_unstable();
+        self.running.borrow_mut().clear();
         ids.retain(|id| self.state(*id).is_some());
         Ok(ids
             .into_iter()
