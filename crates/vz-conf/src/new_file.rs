@@ -144,15 +144,14 @@ mod tests {
         names
     }
 
-    fn both_kinds(directory: &Path) -> [NewFile; 2] {
-        [NewFile::beside(directory).unwrap(), NewFile::named(directory).unwrap()]
-    }
+    const KINDS: [fn(&Path) -> io::Result<NewFile>; 2] = [NewFile::beside, NewFile::named];
 
     #[test]
     fn a_link_takes_no_name_from_another() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("101.lck");
-        for new in both_kinds(directory.path()) {
+        for make in KINDS {
+            let new = make(directory.path()).unwrap();
             drop(new.link(&path).unwrap());
             let again = NewFile::beside(directory.path()).unwrap().link(&path).unwrap_err();
             assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
@@ -165,7 +164,8 @@ mod tests {
     fn the_place_of_an_old_one_and_of_what_was_left() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("101.toml");
-        for new in both_kinds(directory.path()) {
+        for make in KINDS {
+            let new = make(directory.path()).unwrap();
             drop(NewFile::beside(directory.path()).unwrap().link(&waiting_name(&path)).unwrap());
             new.file().write_all(b"new").unwrap();
             new.replace(&path).unwrap();

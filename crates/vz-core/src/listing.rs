@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -28,7 +29,7 @@ use crate::container::is_mounted_now;
 use crate::error::OsText;
 use crate::names;
 use crate::node::Node;
-use crate::report::Report;
+use crate::report::{Kept, Report};
 
 /// Which containers are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,11 +195,7 @@ pub fn collect(
     found.retain(|listed| !listed.id.is_node());
     let mut list = found;
     add_accounting(&mut list, source, request)?;
-    let mut reader = Reader::new(node);
-    for listed in &mut list {
-        reader.read_config(listed, report);
-        add_configured(listed, node, request);
-    }
+    read_configurations(&mut list, node, request, report);
     let mut places = Places::for_containers(list.len());
     let mut is_there =
         |listed: &mut Listed| look_at_files(listed, node, request, &mut places, report);
@@ -302,6 +299,43 @@ fn add_accounting(
         running.iter_mut().for_each(|one| one.activity = found.get(&one.id).copied());
     }
     Ok(())
+}
+
+/// Reads the configurations, a part of them on each CPU when there are many. What there is to report
+/// comes in the order of the list.
+fn read_configurations(
+    list: &mut [Listed],
+    node: &Node,
+    request: &Request,
+    report: &mut dyn Report,
+) {
+    /// To start a thread takes as long as to read some ten configurations.
+    const SMALLEST_PART: usize = 100;
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let part = list.len().div_ceil(cpus).max(SMALLEST_PART);
+    let read = |part: &mut [Listed], report: &mut dyn Report| {
+        let mut reader = Reader::new(node);
+        for listed in part {
+            reader.read_config(listed, report);
+            add_configured(listed, node, request);
+        }
+    };
+    let (first, others) = list.split_at_mut(part.min(list.len()));
+    thread::scope(|scope| {
+        let kept = |part| {
+            let mut kept = Kept::default();
+            read(part, &mut kept);
+            kept
+        };
+        let others: Vec<_> =
+            others.chunks_mut(part).map(|part| scope.spawn(move || kept(part))).collect();
+        read(first, report);
+        for (level, line) in
+            others.into_iter().filter_map(|one| one.join().ok()).flat_map(|one| one.0)
+        {
+            report.log(level, &line);
+        }
+    });
 }
 
 /// Reads configurations one after the other. What is the same for all is found out once, and

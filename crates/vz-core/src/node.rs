@@ -1,9 +1,9 @@
 //! The hardware node: where everything lies, and what vz.conf says.
 
-use std::cell::OnceCell;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use vz_conf::config::Config;
 use vz_conf::context::Context;
@@ -35,9 +35,9 @@ pub struct Node {
     pub warnings: Vec<Warning>,
     /// The node can limit RAM and swap: true of every kernel with cgroup v2.
     pub has_vswap: bool,
-    hierarchy: OnceCell<Option<PathBuf>>,
-    cpus: OnceCell<u32>,
-    mac: OnceCell<Mac>,
+    hierarchy: OnceLock<Option<PathBuf>>,
+    cpus: OnceLock<u32>,
+    mac: OnceLock<Mac>,
 }
 
 impl Node {
@@ -67,9 +67,9 @@ impl Node {
             config: Config::default(),
             warnings: Vec::new(),
             has_vswap: true,
-            hierarchy: OnceCell::new(),
-            cpus: OnceCell::new(),
-            mac: OnceCell::new(),
+            hierarchy: OnceLock::new(),
+            cpus: OnceLock::new(),
+            mac: OnceLock::new(),
         }
     }
 
