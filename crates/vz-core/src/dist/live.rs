@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use vz_conf::change::Change;
 
 use super::{Distribution, Inside, State, run};
+use crate::cancel;
 use crate::container::Container;
 use crate::error::Result;
 use crate::lifecycle::exec;
@@ -13,7 +14,7 @@ use crate::report::Report;
 /// Sets the host name and the name servers given. That a script fails is its own to tell.
 ///
 /// # Errors
-/// When the container does not run, or there is no way in.
+/// When the container does not run, there is no way in, or the change has been called off.
 pub fn apply(
     container: &Container<'_>,
     distribution: &Distribution,
@@ -34,5 +35,6 @@ pub fn apply(
     if named {
         run::set_name_servers(&inside, given, report);
     }
-    Ok(())
+    // Called off in a script: then nothing is saved.
+    cancel::check()
 }
