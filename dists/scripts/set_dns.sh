@@ -2,6 +2,7 @@
 # SET_DNS, inside the container: NAMESERVER and SEARCHDOMAIN, what is given of them, go into
 # /etc/resolv.conf. A link to what a local resolver writes is replaced: it would write over it.
 
+SELFNAME=set_dns
 file=/etc/resolv.conf
 set -f
 vz_lines "$file" | {

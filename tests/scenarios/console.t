@@ -88,6 +88,11 @@ vzmon is as small as ever while megabytes pass and nobody, or a stopped admin, r
   1
   $ kill -CONT $!; kill $!; wait
 
+The console controls no session of init's: the guest's getty gets it, and asks who is there.
+
+  $ eventually 'console "\\r" 2>/dev/null | grep -q "login: "'; vzctl exec $CTID 'sed "s/.*) //" /proc/1/stat | cut -d" " -f5'
+  0
+
 Nothing of it stays.
 
   $ stat -c %a /run/vz/$CTID.console

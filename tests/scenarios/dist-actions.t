@@ -136,4 +136,25 @@ The default ones write what this distribution reads.
   h3
   1
   10.99.0.101 h3
+
+Ctrl-C in an action whose failure does not matter calls off the start, or the change, all the same.
+
+  $ vzctl stop $CTID --fast >/dev/null; cp $D/scripts/set_hostname.sh kept; echo 'sleep 100' > $D/scripts/set_hostname.sh
+  $ cancelled() { vzctl "$@" >/dev/null 2>err & sleep 2; kill -INT $!; wait $!; echo "code $?"; grep -v '^Warning' err; }
+  $ cancelled start $CTID; vzctl status $CTID | cut -d' ' -f3-
+  code 3
+  
+  Cancelling...
+  Container start failed (try to check kernel messages, e.g. "dmesg | tail")
+  exist unmounted down
+  $ cp kept $D/scripts/set_hostname.sh; vzctl start $CTID >/dev/null 2>&1; echo 'sleep 100' > $D/scripts/set_hostname.sh
+  $ cancelled set $CTID --hostname h4 --nameserver 9.9.9.8 --save; grep -c h4 /etc/vz/conf/$CTID.conf; vzctl exec $CTID 'grep -c 9.9.9.8 /etc/resolv.conf'
+  code 3
+  
+  Cancelling...
+  Error: failed to apply some parameters, not saving configuration file!
+  0
+  0
+  [8]
+  $ cp kept $D/scripts/set_hostname.sh
   $ vzctl stop $CTID --fast >/dev/null; vzctl destroy $CTID >/dev/null; rm -f /etc/vz/conf/$CTID.conf.destroyed $D/scripts/dump-* /var/lib/vz/template/cache/dump-*

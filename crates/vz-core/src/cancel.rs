@@ -29,6 +29,20 @@ pub fn wait_readable(descriptor: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
+/// To be asked where a step begins that another's failure would not keep from being done: the
+/// admin has called off the whole command, not the one step that noticed.
+///
+/// # Errors
+/// [`Error::Cancelled`] for a request that nobody has noticed yet, [`Error::Reported`] for one that
+/// has been told of.
+pub fn check() -> Result<()> {
+    match cancel::take() {
+        true => Err(Error::Cancelled),
+        false if cancel::was_requested() => Err(Error::Reported(Error::Cancelled.exit())),
+        false => Ok(()),
+    }
+}
+
 /// Runs a program of the node to its end; `None` when it was called off: then it has been ended
 /// with SIGTERM, or killed.
 ///
@@ -46,4 +60,27 @@ pub fn run(command: &mut Command) -> io::Result<Option<ExitStatus>> {
     }
     let status = child.wait()?;
     Ok((waited != Waited::Cancelled).then_some(status))
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::{Signal, raise};
+    use vz_sys::clone::{self, Request};
+
+    /// In a child: a request counts for a whole process.
+    #[test]
+    fn a_request_counts_for_all_that_follows_and_is_told_once() {
+        let child = clone::spawn(&Request::default(), || {
+            if cancel::listen().is_err() || check().is_err() || raise(Signal::SIGINT).is_err() {
+                return 1;
+            }
+            let first = matches!(check(), Err(Error::Cancelled));
+            let then = |_| matches!(check(), Err(Error::Reported(Exit::SystemError)));
+            i32::from(!first || !(0..3).all(then))
+        })
+        .unwrap();
+        assert_eq!(pidfd::reap(child.pidfd.as_fd()).unwrap(), pidfd::Ended::Code(0));
+    }
 }

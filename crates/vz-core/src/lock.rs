@@ -4,16 +4,24 @@
 //! empty) status and another newline, mode 0600; panels and scripts make and read such files
 //! themselves. Besides, its maker holds a flock(2) on it, which ends with the process whatever
 //! way that ends: so a stale file is told from a live one even when the number it names has been
-//! given to another process, and of two that find it stale only one takes it over.
+//! given to another process, and of two that find it stale only one takes it over. Children that a
+//! killed owner has left share its flock(2) until they have closed what they got from it: such a
+//! file, locked and its owner dead, is free in a moment, which is waited for.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 use vz_conf::new_file::NewFile;
 use vz_sys::proc;
+
+/// How long what a dead owner has left may hold its lock.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is looked at meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A lock that is held for as long as this lives.
 #[derive(Debug)]
@@ -53,6 +61,7 @@ pub fn take(path: &Path) -> io::Result<Outcome> {
         return Err(if is_file { io::Error::from_raw_os_error(nix::libc::ENOTDIR) } else { error });
     }
     let mut stale = false;
+    let end = Instant::now() + PATIENCE;
     loop {
         if let Some(lock) = link_new(path, directory)? {
             return Ok(Outcome::Taken { lock, stale });
@@ -60,6 +69,10 @@ pub fn take(path: &Path) -> io::Result<Outcome> {
         match examine(path)? {
             Found::Gone => {}
             Found::Stale { named_owner } => stale |= named_owner,
+            Found::Abandoned if Instant::now() < end => std::thread::sleep(LOOK_AGAIN),
+            Found::Abandoned => {
+                return Ok(Outcome::Held { pid: None, command_line: String::new() });
+            }
             Found::Held { pid, command_line } => return Ok(Outcome::Held { pid, command_line }),
         }
     }
@@ -79,8 +92,15 @@ fn link_new(path: &Path, directory: &Path) -> io::Result<Option<Lock>> {
 
 enum Found {
     Gone,
-    Stale { named_owner: bool },
-    Held { pid: Option<i32>, command_line: String },
+    Stale {
+        named_owner: bool,
+    },
+    /// Locked, by others than its owner, who is dead.
+    Abandoned,
+    Held {
+        pid: Option<i32>,
+        command_line: String,
+    },
 }
 
 /// Looks at an existing lock file, and removes it when its owner is dead.
@@ -102,7 +122,10 @@ fn examine(path: &Path) -> io::Result<Found> {
     };
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(held(pid)),
+        Err(TryLockError::WouldBlock) if pid.is_none_or(|pid| made_by(pid, &file)) => {
+            return Ok(held(pid));
+        }
+        Err(TryLockError::WouldBlock) => return Ok(Found::Abandoned),
         Err(TryLockError::Error(error)) => return Err(error),
     }
     // From here on nobody else takes this very file over.
@@ -125,10 +148,14 @@ fn is_still(path: &Path, file: &File) -> io::Result<bool> {
     }
 }
 
-/// Says whether the live process `pid` can have written `file`, a lock without flock(2) as a script
-/// makes it: it does not count when the number was given to a process younger than the file.
+/// Says whether the live process `pid` can have written `file`: it does not count when the number
+/// was given to a process younger than the file, nor when it ends or only waits to be reaped.
 fn made_by(pid: i32, file: &File) -> bool {
-    let Ok(start) = proc::start_time(Pid::from_raw(pid)) else { return false };
+    let pid = Pid::from_raw(pid);
+    let Ok(start) = proc::start_time(pid) else { return false };
+    if !proc::is_running(pid, start) || proc::is_exiting(pid).unwrap_or(true) {
+        return false;
+    }
     let (Ok(boot), Ok(status)) = (proc::boot_time(), file.metadata()) else { return true };
     let started = boot + start / proc::ticks_per_second();
     // A second of slack: both clocks are whole seconds, and one is rounded.
@@ -194,6 +221,43 @@ mod tests {
         let outcome = take(&path).unwrap();
         assert!(matches!(outcome, Outcome::Held { pid: Some(_), .. }), "{outcome:?}");
         assert!(path.exists());
+    }
+
+    #[test]
+    fn a_process_that_nobody_has_reaped_holds_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("101.lck");
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        std::fs::write(&path, format!("{}\n\n", child.id())).unwrap();
+        assert!(matches!(take(&path).unwrap(), Outcome::Held { .. }));
+        child.kill().unwrap();
+        let process = vz_sys::pidfd::open(Pid::from_raw(child.id() as i32)).unwrap();
+        assert!(vz_sys::pidfd::wait_end(std::os::fd::AsFd::as_fd(&process), None).unwrap());
+        assert!(taken(&path).1);
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn what_a_dead_owner_has_left_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("101.lck");
+        // As a child that has not closed it yet would.
+        let file = File::options().create_new(true).write(true).open(&path).unwrap();
+        (&file).write_all(b"999999999\n\n").unwrap();
+        file.lock().unwrap();
+        let closer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(file);
+        });
+        assert!(taken(&path).1);
+        closer.join().unwrap();
+        let file = File::options().create_new(true).write(true).open(directory.path().join("x"));
+        let file = file.unwrap();
+        (&file).write_all(b"999999999\n\n").unwrap();
+        file.lock().unwrap();
+        // Not for ever.
+        let outcome = take(&directory.path().join("x")).unwrap();
+        assert!(matches!(outcome, Outcome::Held { pid: None, .. }), "{outcome:?}");
     }
 
     #[test]

@@ -65,9 +65,9 @@ pub fn take() -> bool {
     REQUESTED.load(Ordering::Acquire) && !TAKEN.swap(true, Ordering::AcqRel)
 }
 
-/// Says whether the action is to be called off, and leaves it to another to take that.
-pub fn is_requested() -> bool {
-    REQUESTED.load(Ordering::Acquire) && !TAKEN.load(Ordering::Acquire)
+/// Says whether the action was ever to be called off, whether that has been taken or not.
+pub fn was_requested() -> bool {
+    REQUESTED.load(Ordering::Acquire)
 }
 
 /// What becomes readable when the action is to be called off; `None` when nobody listens, or the
@@ -140,7 +140,7 @@ mod tests {
                 let short = Some(Duration::from_millis(20));
                 let before = wait_readable(reader.as_fd(), short)? == Waited::TimedOut;
                 nix::sys::signal::raise(Signal::SIGINT)?;
-                let asked = is_requested();
+                let asked = was_requested();
                 let noticed = wait_readable(reader.as_fd(), None)? == Waited::Cancelled;
                 nix::sys::signal::raise(Signal::SIGTERM)?;
                 let after = wait_readable(reader.as_fd(), short)? == Waited::TimedOut;

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use vz_conf::change::Change;
 
 use super::{Distribution, Inside, State, addresses, run};
+use crate::cancel;
 use crate::container::Container;
 use crate::error::Result;
 use crate::lifecycle::exec;
@@ -13,7 +14,8 @@ use crate::report::Report;
 /// Gives and takes addresses.
 ///
 /// # Errors
-/// When the container does not run, there is no way in, or [`addresses::change`] fails.
+/// When the container does not run, there is no way in, [`addresses::change`] fails, or the change
+/// has been called off.
 pub fn change_addresses(
     container: &Container<'_>,
     distribution: &Distribution,
@@ -25,13 +27,16 @@ pub fn change_addresses(
     }
     let init = exec::require_running(container)?;
     let inside = Inside::find(container, distribution, init.as_fd(), State::Running)?;
-    addresses::change(&inside, change, report)
+    addresses::change(&inside, change, report)?;
+    // Called off in a script: then nothing is saved.
+    cancel::check()
 }
 
-/// Sets the host name, the name servers and the users' quotas given. That a script fails is its own to tell.
+/// Sets the host name, the name servers and the users' quotas given. That a script fails is its
+/// own to tell.
 ///
 /// # Errors
-/// When the container does not run, or there is no way in.
+/// When the container does not run, there is no way in, or the change has been called off.
 pub fn apply(
     container: &Container<'_>,
     distribution: &Distribution,
@@ -60,5 +65,6 @@ pub fn apply(
             run::set_user_quota(&inside, given, report);
         }
     }
-    Ok(())
+    // Called off in a script: then nothing is saved.
+    cancel::check()
 }

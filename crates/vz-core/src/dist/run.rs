@@ -11,6 +11,7 @@ use vz_conf::yesno::YesNo;
 
 use super::environment::{self, State, Variable};
 use super::{Action, Distribution};
+use crate::cancel;
 use crate::container::Container;
 use crate::description::PATH;
 use crate::error::{Error, Result};
@@ -41,13 +42,15 @@ impl<'a, 'n> Inside<'a, 'n> {
         Ok(Inside { container, distribution, entrance, state })
     }
 
-    /// Runs the script of an action, if there is one, and returns its exit code.
+    /// Runs the script of an action, if there is one, and returns its exit code. After a Ctrl-C in
+    /// an earlier one, whose failure does not matter, none is run any more.
     fn run(
         &self,
         action: Action,
         variables: &[Variable],
         report: &mut dyn Report,
     ) -> Result<Option<i32>> {
+        cancel::check()?;
         let Some(path) = self.distribution.script(action) else {
             if action.is_setting() {
                 let name = action.key().to_ascii_lowercase();

@@ -165,11 +165,11 @@ fn remove_now(area: &Path) -> Result<()> {
 fn remove_in_background(waiting: &Path) -> io::Result<()> {
     let first = clone::spawn(&Request::default(), || {
         let second = clone::spawn(&Request::default(), || {
+            // The container's lock above all: it must end with the command that holds it.
+            clone::close_in_child_all_but(&[]);
             let _ = nix::unistd::setsid();
             let _ = clone::detach_streams();
             let _ = nix::unistd::chdir("/");
-            // The container's lock above all: it must end with the command that holds it.
-            clone::close_in_child_all_but(&[]);
             match File::open(waiting) {
                 Ok(directory) => remove_waiting(&directory),
                 Err(_) => return 1,

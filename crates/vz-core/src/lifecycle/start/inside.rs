@@ -15,7 +15,7 @@ use vz_sys::channel::Channel;
 use vz_sys::mount::{self, Attributes, Change, Place, Setting};
 use vz_sys::namespace::{self, Namespaces};
 use vz_sys::seccomp::Program;
-use vz_sys::{beneath, clone, pty};
+use vz_sys::{beneath, clone};
 
 use super::hostname;
 use super::message::{self, Failure, Message};
@@ -325,8 +325,8 @@ fn become_init(inside: &Inside) -> Step<std::convert::Infallible> {
     for stream in 0..3 {
         step(clone::duplicate_to(inside.console.as_fd(), stream), "Cannot open the console")?;
     }
-    // A terminal that somebody else's session controls is no reason not to start.
-    let _ = pty::make_controlling(inside.console.as_fd());
+    // As when a kernel starts an init, the console does not control its session: a getty, which may
+    // not take it from another session without rights on the node, must find it free.
     clone::reset_signals();
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     step(clone::close_on_exec_from(3), "Cannot close descriptors")?;
