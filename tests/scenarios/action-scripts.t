@@ -55,6 +55,8 @@ Failures: the code is 79, and what was made is taken back.
   Starting container...
   Container is mounted
   Container start failed (try to check kernel messages, e.g. "dmesg | tail")
+  Killing container ...
+  Container was stopped
   Container is unmounted
   CTID N exist unmounted down
   $ vzctl start $CTID >/dev/null 2>&1; fail $CTID.stop 'exit 1'; vzctl stop $CTID; vzctl status $CTID | quiet; rm $C/$CTID.stop

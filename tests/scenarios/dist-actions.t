@@ -33,6 +33,7 @@ start
   $ vzctl start $CTID --wait 2>&1 | quiet
   Starting container...
   Container is mounted
+  Adding IP address(es): 10.99.0.101/24 2001:db8::101
   [ADD_IP] /bin/sh args=0 pwd=/ functions=yes node=no
     IPV6=yes
     IP_ADDR=10.99.0.101/24 2001:db8::101
@@ -95,7 +96,7 @@ A failing SET_HOSTNAME does not fail the start, but ends these actions; a failin
   $ vzctl exec $CTID 'echo 5 > /code-PRE_START'; vzctl stop $CTID --fast >/dev/null
   $ vzctl start $CTID >out 2>&1; echo $?; tail -n 2 out
   79
-  Container start failed (try to check kernel messages, e.g. "dmesg | tail")
+  Container was stopped
   Container is unmounted
   $ vzctl start $CTID --skip_ve_setup 2>&1 | quiet; vzctl stop $CTID --fast >/dev/null
   Starting container...
@@ -110,6 +111,7 @@ A missing script, a missing configuration.
   Action script /etc/vz/dists/scripts/nope.sh not found
   Warning: can't parse /etc/vz/dists/dump-1.conf:2 ('=' not found), skipping
   Container is mounted
+  Adding IP address(es): 10.99.0.101/24 2001:db8::101
   Warning: add_ip action script is not specified
   Warning: set_hostname action script is not specified
   Warning: set_dns action script is not specified

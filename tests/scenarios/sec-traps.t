@@ -58,6 +58,8 @@ init, and every shell, as what it should not be.
   $ plant "mv sbin/init sbin/init.old; mkfifo sbin/init" : 'rm -f sbin/init; mv sbin/init.old sbin/init' 2>&1 | grep -v 'not running'
   Unable to start init, probably incorrect template
   Container start failed
+  Killing container ...
+  Container was stopped
   $ plant "mkfifo bin/bash; chmod 755 bin/bash" 'echo sh it is' 'rm bin/bash'
   Container started successfully
   sh it is

@@ -55,6 +55,7 @@ While a slow script has it, no process of the node's shows it among its words, n
   $ vzctl exec $CTID 'cat /proc/[0-9]*/cmdline | tr "\0" " "' | grep -c 'Gehei[m]42'; :
   0
   $ wait $pid; echo $?; grep -c 'Geheim42\|secret' /var/log/vzctl.log; :
+  UB limits were set successfully
   0
   0
 
