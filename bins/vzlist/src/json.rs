@@ -41,7 +41,7 @@ fn array(values: impl Iterator<Item = String>) -> String {
 
 /// The value of a field.
 fn value(field: &Field, listed: &Listed) -> String {
-    let (what, config) = (&field.what, &listed.config);
+    let (what, config) = (&field.what, &*listed.config);
     match what {
         What::Id => listed.id.to_string(),
         What::SmartName => listed.name.as_deref().map_or_else(|| listed.id.to_string(), string),

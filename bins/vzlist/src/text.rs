@@ -105,7 +105,7 @@ fn yes_no(yes: bool) -> Option<&'static str> {
 
 /// One value in its column.
 fn cell(field: &Field, listed: &Listed, trim: bool, is_last: bool) -> String {
-    let (what, width, config) = (&field.what, field.width, &listed.config);
+    let (what, width, config) = (&field.what, field.width, &*listed.config);
     match what {
         What::Id => number(Some(listed.id), width),
         What::SmartName => match &listed.name {

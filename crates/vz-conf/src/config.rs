@@ -216,7 +216,11 @@ impl Config {
         context: &Context,
     ) -> Vec<Warning> {
         let mut warnings = Vec::new();
-        for (index, line) in text.split_inclusive('\n').enumerate() {
+        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|newline| newline + 1);
+        let mut start = 0;
+        for (index, end) in ends.chain([text.len()]).enumerate() {
+            let line = &text[start..end];
+            start = end;
             let kinds = match file::fields(line.as_bytes()) {
                 Ok(None) => continue,
                 Ok(Some((key, value))) => {

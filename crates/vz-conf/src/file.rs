@@ -251,6 +251,9 @@ pub(crate) type Fields = (Range<usize>, Range<usize>);
 
 /// As [`parse_line`], of a line without its backslashes, and without making copies.
 pub(crate) fn fields(line: &[u8]) -> Result<Option<Fields>, WarningKind> {
+    if line.first() == Some(&b'#') {
+        return Ok(None);
+    }
     let Range { start, end } = trimmed(line);
     if start == end || line[start] == b'#' {
         return Ok(None);
@@ -290,8 +293,7 @@ pub(crate) fn unescape(line: &[u8]) -> Cow<'_, [u8]> {
 
 /// Whether there is no backslash and no NUL: then [`unescape`] changes nothing.
 pub(crate) fn is_plain(bytes: &[u8]) -> bool {
-    // Without an early end, so that the compiler looks at many bytes at a time.
-    !bytes.iter().fold(false, |found, byte| found | (*byte == b'\\') | (*byte == 0))
+    memchr::memchr2(b'\\', 0, bytes).is_none()
 }
 
 /// What is left between the blanks at both ends.

@@ -8,8 +8,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::thread;
 
 use nix::fcntl::{OFlag, openat};
@@ -97,8 +99,8 @@ pub struct Listed {
     pub id: Ctid,
     /// How far it is.
     pub status: Status,
-    /// Its configuration, without vz.conf's values. Large, so not moved about with the rest.
-    pub config: Box<Config>,
+    /// Its configuration, without vz.conf's values.
+    pub config: Own,
     /// Its private area, by its configuration or else by vz.conf.
     pub private: Option<String>,
     /// Its root area, likewise.
@@ -117,6 +119,22 @@ pub struct Listed {
     /// Disk usage and limits: those in force, or else the limits configured.
     pub disk: Option<DiskUsage>,
     beancounters: Option<Beancounters>,
+    /// Its private area is there.
+    is_there: bool,
+}
+
+/// A container's own configuration, empty until it is read. It is large: it is made by the thread
+/// that reads it, and not moved about with the rest.
+#[derive(Debug, Clone, Default)]
+pub struct Own(Option<Box<Config>>);
+
+impl Deref for Own {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        static EMPTY: LazyLock<Config> = LazyLock::new(Config::default);
+        self.0.as_deref().unwrap_or(&EMPTY)
+    }
 }
 
 /// Why there is no list.
@@ -135,7 +153,7 @@ impl Listed {
         Listed {
             id,
             status: Status::Stopped,
-            config: Box::default(),
+            config: Own::default(),
             private: None,
             root: None,
             name: None,
@@ -145,6 +163,7 @@ impl Listed {
             activity: None,
             disk: None,
             beancounters: None,
+            is_there: false,
         }
     }
 
@@ -196,10 +215,8 @@ pub fn collect(
     let mut list = found;
     add_accounting(&mut list, source, request)?;
     read_configurations(&mut list, node, request, report);
-    let mut places = Places::for_containers(list.len());
-    let mut is_there =
-        |listed: &mut Listed| look_at_files(listed, node, request, &mut places, report);
-    list.retain_mut(|listed| listed.is_running() || is_there(listed));
+    look_at_files(&mut list, node, request, report);
+    list.retain(|listed| listed.is_running() || listed.is_there);
     if request.disk {
         add_disk_usage(&mut list, node, source);
     }
@@ -301,40 +318,46 @@ fn add_accounting(
     Ok(())
 }
 
-/// Reads the configurations, a part of them on each CPU when there are many. What there is to report
-/// comes in the order of the list.
+/// Reads the configurations.
 fn read_configurations(
     list: &mut [Listed],
     node: &Node,
     request: &Request,
     report: &mut dyn Report,
 ) {
-    /// To start a thread takes as long as to read some ten configurations.
-    const SMALLEST_PART: usize = 100;
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
-    let part = list.len().div_ceil(cpus).max(SMALLEST_PART);
-    let read = |part: &mut [Listed], report: &mut dyn Report| {
+    on_all_cpus(list, report, |part, report| {
         let mut reader = Reader::new(node);
         for listed in part {
             reader.read_config(listed, report);
             add_configured(listed, node, request);
         }
-    };
+    });
+}
+
+/// Does the work for parts of the list, on each CPU one, when there is much of it. What there is to
+/// report comes in the order of the list.
+fn on_all_cpus(
+    list: &mut [Listed],
+    report: &mut dyn Report,
+    work: impl Fn(&mut [Listed], &mut dyn Report) + Sync,
+) {
+    /// To start a thread takes as long as to look at some ten containers.
+    const SMALLEST_PART: usize = 100;
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let part = list.len().div_ceil(cpus).max(SMALLEST_PART);
     let (first, others) = list.split_at_mut(part.min(list.len()));
+    let work = &work;
     thread::scope(|scope| {
         let kept = |part| {
             let mut kept = Kept::default();
-            read(part, &mut kept);
-            kept
+            work(part, &mut kept);
+            kept.0
         };
-        let others: Vec<_> =
-            others.chunks_mut(part).map(|part| scope.spawn(move || kept(part))).collect();
-        read(first, report);
-        for (level, line) in
-            others.into_iter().filter_map(|one| one.join().ok()).flat_map(|one| one.0)
-        {
-            report.log(level, &line);
-        }
+        let others = others.chunks_mut(part).map(|part| scope.spawn(move || kept(part)));
+        let others: Vec<_> = others.collect();
+        work(first, report);
+        let lines = others.into_iter().filter_map(|other| other.join().ok()).flatten();
+        lines.for_each(|(level, line)| report.log(level, &line));
     });
 }
 
@@ -375,8 +398,8 @@ impl<'n> Reader<'n> {
         let context = Context { ctid: listed.id, ..self.context };
         // The path is only named in warnings, and few files have any.
         let bytes = &self.bytes[..length];
-        let warnings =
-            listed.config.read_bytes(bytes, Path::new(&name), Scope::Container, &context);
+        let config = listed.config.0.get_or_insert_default();
+        let warnings = config.read_bytes(bytes, Path::new(&name), Scope::Container, &context);
         for mut warning in warnings {
             warning.file = shown();
             report.log(warning.level().into(), &warning.to_string());
@@ -419,22 +442,36 @@ impl Places {
     /// Fewer containers than this are asked for one by one: the directories may be large.
     const MANY: usize = 16;
 
-    fn for_containers(number: usize) -> Places {
-        Places { directories: (number >= Self::MANY).then(BTreeMap::new) }
+    /// Lists the directories in which private areas and dumps of these containers lie.
+    fn of(list: &[Listed], node: &Node) -> Places {
+        if list.len() < Self::MANY {
+            return Places { directories: None };
+        }
+        let mut directories = BTreeMap::new();
+        let mut add = |path: &Path| {
+            if let Some((parent, _)) = directory_and_name(path)
+                && !directories.contains_key(parent)
+            {
+                directories.insert(parent.to_owned(), names_in(Path::new(parent)));
+            }
+        };
+        add(&node.dump_path(Ctid::NODE));
+        for private in list.iter().filter_map(|listed| listed.private.as_ref()) {
+            add(&node.path(private));
+        }
+        Places { directories: Some(directories) }
     }
 
-    fn exists(&mut self, path: &Path) -> bool {
-        let parts = directory_and_name(path);
-        let (Some(directories), Some((parent, name))) = (&mut self.directories, parts) else {
-            return path.exists();
+    fn exists(&self, path: &Path) -> bool {
+        let known = || {
+            let (parent, name) = directory_and_name(path)?;
+            Some(self.directories.as_ref()?.get(parent)?.get(name))
         };
-        if !directories.contains_key(parent) {
-            directories.insert(parent.into(), names_in(Path::new(parent)));
-        }
-        match directories.get(parent).and_then(|names| names.get(name)) {
+        match known() {
             // A link may lead nowhere.
-            Some(is_link) => !is_link || path.exists(),
-            None => false,
+            Some(Some(is_link)) => !is_link || path.exists(),
+            Some(None) => false,
+            None => path.exists(),
         }
     }
 }
@@ -460,7 +497,7 @@ fn names_in(directory: &Path) -> Names {
 }
 
 fn add_configured(listed: &mut Listed, node: &Node, request: &Request) {
-    let (config, id) = (&listed.config, listed.id);
+    let (config, id) = (&*listed.config, listed.id);
     listed.private = config.private_of(id).or_else(|| node.config.private_of(id));
     listed.root = config.root_of(id).or_else(|| node.config.root_of(id));
     if request.names {
@@ -490,27 +527,34 @@ fn add_configured(listed: &mut Listed, node: &Node, request: &Request) {
     }
 }
 
-/// Finds out how far a container is that does not run; without a private area there is none.
-fn look_at_files(
+/// Finds out how far those are that do not run; without a private area there is no container.
+fn look_at_files(list: &mut [Listed], node: &Node, request: &Request, report: &mut dyn Report) {
+    let places = Places::of(list, node);
+    on_all_cpus(list, report, |part, report| {
+        for listed in part.iter_mut().filter(|listed| !listed.is_running()) {
+            look_at(listed, node, request, &places, report);
+        }
+    });
+}
+
+fn look_at(
     listed: &mut Listed,
     node: &Node,
     request: &Request,
-    places: &mut Places,
+    places: &Places,
     report: &mut dyn Report,
-) -> bool {
-    let Some(private) = &listed.private else { return false };
-    if !places.exists(&node.path(private)) {
-        return false;
+) {
+    let Some(private) = &listed.private else { return };
+    listed.is_there = places.exists(&node.path(private));
+    if !listed.is_there || !request.status {
+        return;
     }
-    if request.status {
-        let root = listed.root.as_ref().map(|root| node.path(root));
-        if root.is_some_and(|root| is_mounted_now(node, &root, report)) {
-            listed.status = Status::Mounted;
-        } else if places.exists(&node.dump_path(listed.id)) {
-            listed.status = Status::Suspended;
-        }
+    let root = listed.root.as_ref().map(|root| node.path(root));
+    if root.is_some_and(|root| is_mounted_now(node, &root, report)) {
+        listed.status = Status::Mounted;
+    } else if places.exists(&node.dump_path(listed.id)) {
+        listed.status = Status::Suspended;
     }
-    true
 }
 
 fn add_disk_usage(list: &mut [Listed], node: &Node, source: &dyn Source) {
