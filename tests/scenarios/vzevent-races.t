@@ -25,6 +25,16 @@ A stop while the container halts, or restarts, by itself.
   >   is_clean || echo "$what leaves something"
   > done
 
+Nobody is told that the container is locked by what clears away after it.
+
+  $ for _ in 1 2 3 4; do
+  >   vzctl --quiet start $CTID 2> /dev/null; init=$(number init)
+  >   vzctl exec $CTID 'halt -f' > /dev/null 2>&1
+  >   eventually '! kill -0 $init 2> /dev/null'; vzctl stop $CTID > out 2>&1 || cat out
+  >   vzctl --quiet start $CTID > out 2>&1 || cat out; vzctl --quiet stop $CTID --fast
+  > done
+  $ is_clean
+
 A start while vzevent clears away or starts: one of them does it, once.
 
   $ for what in 'halt -f' 'reboot -f' 'halt -f' 'reboot -f'; do

@@ -1,8 +1,11 @@
 //! A container: its number, its configuration, where its files lie, how far it is.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use vz_conf::change::Change;
 use vz_conf::config::Config;
 use vz_conf::ctid::Ctid;
@@ -11,7 +14,7 @@ use vz_conf::file::ConfFile;
 use vz_conf::layout::Layout;
 use vz_conf::param::Scope;
 use vz_conf::warning::Warning;
-use vz_sys::mount;
+use vz_sys::{mount, pidfd};
 
 use crate::error::{Context, Error, OsText, Result};
 use crate::group::Place;
@@ -146,7 +149,7 @@ impl<'n> Container<'n> {
             report.error(&error.to_string());
             failed()
         })?;
-        let taken = lock::take(&path).map_err(|error| {
+        let taken = self.take_lock(&path).map_err(|error| {
             let (shown, error) = (self.node.shown(&path), OsText(error));
             report.error(&format!(
                 "Unable to create temporary lock file: {}XXXXXX: {error}",
@@ -167,6 +170,29 @@ impl<'n> Container<'n> {
                     report.error(&format!("Locked by: pid {pid}, cmdline {command_line}"));
                 }
                 Err(Error::Locked)
+            }
+        }
+    }
+
+    /// vzevent, which finishes what the container did by itself, is waited for: nobody has called it.
+    fn take_lock(&self, path: &Path) -> io::Result<Outcome> {
+        /// Longer than it takes to clear away, or to start again.
+        const PATIENCE: Duration = Duration::from_secs(30);
+        let end = Instant::now() + PATIENCE;
+        let vzevent = self.node.helper("vzevent");
+        loop {
+            let outcome = lock::take(path)?;
+            let Outcome::Held { pid: Some(pid), .. } = outcome else { return Ok(outcome) };
+            let left = end.saturating_duration_since(Instant::now());
+            let ours =
+                std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == vzevent);
+            if !ours {
+                return Ok(outcome);
+            }
+            if let Ok(holder) = pidfd::open(Pid::from_raw(pid))
+                && !pidfd::wait_end(holder.as_fd(), Some(left))?
+            {
+                return Ok(outcome);
             }
         }
     }
