@@ -1,6 +1,6 @@
 # The main road: a container is created, started, used, stopped and destroyed
 # where: both
-# needs: vz userns template:busybox
+# needs: vz userns template:busybox command:strace
 # timeout: 120
 
 Each step says what it does, in the words scripts have matched for fifteen years.
@@ -34,6 +34,13 @@ Each step says what it does, in the words scripts have matched for fifteen years
   life.example.com
   $ vzlist -H -o ctid,status $CTID | sed "s/$CTID/N/"
   \s+N running (re)
+
+A list looks at no process: since Linux 6.9 a descriptor of one has a number that no other gets.
+
+  $ strace -f -qq -o trace -e trace=%file vzlist >/dev/null; grep -c "run/vz/$CTID.toml" trace
+  1
+  $ case $(uname -r) in [0-5].*|6.[0-8].*) echo 0 ;; *) grep -c '"/proc/[0-9]' trace ;; esac; :
+  0
 
   $ vzctl destroy $CTID
   Container is currently running. Stop it first.

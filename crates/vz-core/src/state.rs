@@ -3,7 +3,7 @@
 //! devices) is looked up where it is, so that a lost or stale file costs nothing but itself.
 
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
@@ -32,6 +32,10 @@ pub struct ProcessId {
     pub pid: i32,
     /// When it started, in clock ticks after boot.
     pub start: u64,
+    /// What is asked for instead, without a look into /proc, where the kernel has it: see
+    /// [`pidfd::unique_number`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub number: Option<u64>,
 }
 
 impl ProcessId {
@@ -40,7 +44,8 @@ impl ProcessId {
     /// # Errors
     /// When there is none.
     pub fn of(pid: Pid) -> io::Result<ProcessId> {
-        Ok(ProcessId { pid: pid.as_raw(), start: proc::start_time(pid)? })
+        let number = pidfd::unique_number(pidfd::open(pid)?.as_fd())?;
+        Ok(ProcessId { pid: pid.as_raw(), start: proc::start_time(pid)?, number })
     }
 
     /// A descriptor of it, if it still runs.
@@ -52,7 +57,11 @@ impl ProcessId {
 
     /// Says whether it still runs.
     pub fn is_running(&self) -> bool {
-        proc::is_running(Pid::from_raw(self.pid), self.start)
+        let pid = Pid::from_raw(self.pid);
+        match self.number {
+            Some(number) => pidfd::is_running(pid, number),
+            None => proc::is_running(pid, self.start),
+        }
     }
 }
 
@@ -158,8 +167,11 @@ mod tests {
     fn running_means_let_go_and_alive() {
         assert!(state().is_running());
         assert!(!State { phase: Phase::Starting, ..state() }.is_running());
-        let gone = ProcessId { pid: Pid::this().as_raw(), start: 1 };
+        let gone = ProcessId { pid: Pid::this().as_raw(), start: 1, number: None };
         assert!(!State { init: Some(gone), ..state() }.is_running());
+        // On kernels that give processes no numbers.
+        let ours = state().init.map(|init| ProcessId { number: None, ..init });
+        assert!(State { init: ours, ..state() }.is_running());
     }
 
     #[test]

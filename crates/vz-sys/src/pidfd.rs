@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::fstat;
+use nix::sys::statfs::{FsType, fstatfs};
 use nix::unistd::Pid;
 
 /// Opens a descriptor for the process with this id.
@@ -19,6 +21,25 @@ pub fn open(pid: Pid) -> io::Result<OwnedFd> {
     }
     // SAFETY: the kernel has made this descriptor for us; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
+}
+
+/// A number that no other process has had or will have until the node is started anew: the inode of
+/// its descriptor. `None` on kernels before 6.9, whose descriptors have all the same.
+///
+/// # Errors
+/// Those of fstat(2) and fstatfs(2).
+pub fn unique_number(pidfd: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    /// `PID_FS_MAGIC` of linux/magic.h.
+    const PID_FS: FsType = FsType(0x5049_4446);
+    let is_unique = fstatfs(pidfd)?.filesystem_type() == PID_FS;
+    Ok(if is_unique { Some(fstat(pidfd)?.st_ino) } else { None })
+}
+
+/// Says whether the process `pid` is the one with this unique number, and has not ended.
+pub fn is_running(pid: Pid, unique_number: u64) -> bool {
+    let Ok(pidfd) = open(pid) else { return false };
+    let is_it = fstat(&pidfd).is_ok_and(|status| status.st_ino == unique_number);
+    is_it && matches!(wait_end(pidfd.as_fd(), Some(Duration::ZERO)), Ok(false))
 }
 
 /// Sends `signal` (0 only asks whether it may be sent).
@@ -164,6 +185,33 @@ pub fn number(pidfd: BorrowedFd<'_>) -> io::Result<Pid> {
 mod tests {
     use super::*;
     use crate::clone::{Request, spawn};
+
+    #[test]
+    fn a_number_is_one_process_while_it_lives() {
+        let start = || {
+            let child = spawn(&Request::default(), || {
+                std::thread::sleep(Duration::from_secs(60));
+                0
+            });
+            child.unwrap()
+        };
+        let (one, other) = (start(), start());
+        let number = |pidfd: BorrowedFd<'_>| unique_number(pidfd).unwrap();
+        if let (Some(of_one), Some(of_other)) =
+            (number(one.pidfd.as_fd()), number(other.pidfd.as_fd()))
+        {
+            assert!(is_running(one.pid, of_one) && is_running(other.pid, of_other));
+            assert!(!is_running(one.pid, of_other));
+            send_signal(one.pidfd.as_fd(), libc::SIGKILL).unwrap();
+            assert!(wait_end(one.pidfd.as_fd(), None).unwrap());
+            // Not reaped yet.
+            assert!(!is_running(one.pid, of_one));
+        }
+        for child in [one, other] {
+            let _ = send_signal(child.pidfd.as_fd(), libc::SIGKILL);
+            reap(child.pidfd.as_fd()).unwrap();
+        }
+    }
 
     #[test]
     fn signal_wait_reap() {

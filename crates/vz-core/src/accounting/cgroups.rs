@@ -431,7 +431,7 @@ mod tests {
         };
         save(7, alive);
         save(20, alive);
-        save(8, ProcessId { start: alive.start + 1, ..alive });
+        save(8, ProcessId { start: alive.start + 1, number: None, ..alive });
         std::fs::write(directory.path().join("run/vz/9.toml"), "not ours").unwrap();
         std::fs::write(directory.path().join("run/vz/lock"), "").unwrap();
         let veip = directory.path().join("var/lib/vzctl/veip/7");
