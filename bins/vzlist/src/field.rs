@@ -1,5 +1,6 @@
 //! The fields of a list, one table: names, headers, widths, and what they show.
 
+use vz_conf::config::Config;
 use vz_conf::ubc::Resource;
 use vz_core::listing::Listed;
 
@@ -25,8 +26,10 @@ pub enum What {
     SmartName,
     /// The name.
     Name,
-    /// A text.
+    /// A text that is known of each container.
     Text(fn(&Listed) -> Option<&str>),
+    /// A text of the configuration.
+    Setting(fn(&Config) -> Option<&str>),
     /// The addresses.
     Addresses,
     /// The name servers.
@@ -116,6 +119,25 @@ impl What {
         matches!(self, What::SmartName | What::Name)
     }
 
+    /// Needs nothing of the configuration but what is known of each container.
+    pub fn is_known(&self) -> bool {
+        match self {
+            What::Id
+            | What::SmartName
+            | What::Name
+            | What::Text(_)
+            | What::Addresses
+            | What::Status
+            | What::LoadAverage
+            | What::Uptime
+            | What::CpuLimit
+            | What::CpuUnits
+            | What::Cpus => true,
+            What::Counter(_, part) => !matches!(part, CounterPart::Barrier | CounterPart::Limit),
+            _ => false,
+        }
+    }
+
     /// Needs beancounters.
     pub fn is_counted(&self) -> bool {
         matches!(self, What::Counter(..) | What::Vswap)
@@ -189,19 +211,19 @@ static IDS: &[Field] = &[
 static TEXTS: &[Field] = &[
     field("private", "PRIVATE", -32, What::Text(|one| one.private.as_deref())),
     field("root", "ROOT", -32, What::Text(|one| one.root.as_deref())),
-    field("mount_opts", "MOUNT_OPTS", -16, What::Text(|one| one.config.mount_opts.as_deref())),
+    field("mount_opts", "MOUNT_OPTS", -16, What::Setting(|config| config.mount_opts.as_deref())),
     // Its header stands on the right, its values do not: so it always was.
     field(
         "origin_sample",
         "ORIGIN_SAMPLE",
         32,
-        What::Text(|one| one.config.origin_sample.as_deref()),
+        What::Setting(|config| config.origin_sample.as_deref()),
     ),
-    field("hostname", "HOSTNAME", -32, What::Text(|one| one.config.hostname.as_deref())),
+    field("hostname", "HOSTNAME", -32, What::Text(|one| one.hostname.as_deref())),
     field("name", "NAME", -32, What::Name),
     field("smart_name", "SMARTNAME", 10, What::SmartName),
-    field("description", "DESCRIPTION", -32, What::Text(|one| one.config.description.as_deref())),
-    field("ostemplate", "OSTEMPLATE", -32, What::Text(|one| one.config.ostemplate.as_deref())),
+    field("description", "DESCRIPTION", -32, What::Setting(|config| config.description.as_deref())),
+    field("ostemplate", "OSTEMPLATE", -32, What::Setting(|config| config.ostemplate.as_deref())),
     field("ip", "IP_ADDR", -15, What::Addresses),
     field("nameserver", "NAMESERVER", -15, What::NameServers),
     field("searchdomain", "SEARCHDOMAIN", -15, What::SearchDomains),

@@ -47,6 +47,7 @@ fn value(field: &Field, listed: &Listed) -> String {
         What::SmartName => listed.name.as_deref().map_or_else(|| listed.id.to_string(), string),
         What::Name => or_null(listed.name.as_deref().map(string)),
         What::Text(value) => or_null(value(listed).map(string)),
+        What::Setting(value) => or_null(value(config).map(string)),
         What::Addresses | What::NameServers | What::SearchDomains => {
             let words = text::words(what, listed).unwrap_or_default();
             array(words.iter().map(|word| string(word)))

@@ -161,6 +161,10 @@ fn request(options: &Options, fields: &[&Field], ids: Vec<Ctid>) -> Request {
         cpus: shown(|what| matches!(what, What::Cpus)),
         activity: shown(|what| matches!(what, What::LoadAverage | What::Uptime)),
         disk: shown(|what| matches!(what, What::Disk(..))),
+        configurations: options.json
+            || options.description.is_some()
+            || shown(|what| !what.is_known())
+            || sorted(|what| !what.is_known()),
     }
 }
 
@@ -170,7 +174,7 @@ fn passes(listed: &Listed, options: &Options) -> bool {
         None => true,
         Some(pattern) => value.is_some_and(|value| fnmatch(pattern, value)),
     };
-    matches(&options.hostname, listed.config.hostname.as_deref())
+    matches(&options.hostname, listed.hostname.as_deref())
         && matches(&options.name, listed.name.as_deref())
         && matches(&options.description, listed.config.description.as_deref())
 }

@@ -48,6 +48,7 @@ fn compare(what: &What, one: &Listed, other: &Listed) -> Ordering {
         What::Id => one.id.cmp(&other.id),
         What::Name | What::SmartName => by(one, other, |listed| listed.name.clone()),
         What::Text(value) => value(one).cmp(&value(other)),
+        What::Setting(value) => value(&one.config).cmp(&value(&other.config)),
         What::Addresses | What::NameServers | What::SearchDomains => {
             by(one, other, |listed| text::words(what, listed).map(|words| words.join(" ")))
         }

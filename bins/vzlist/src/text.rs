@@ -115,6 +115,7 @@ fn cell(field: &Field, listed: &Listed, trim: bool, is_last: bool) -> String {
         What::Name => text(listed.name.as_deref(), width, trim),
         // On the left, whatever their header is.
         What::Text(value) => text(value(listed), -width.abs(), trim),
+        What::Setting(value) => text(value(config), -width.abs(), trim),
         What::Addresses | What::NameServers | What::SearchDomains => {
             list(what, listed, width, trim, is_last)
         }

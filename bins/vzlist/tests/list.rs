@@ -98,6 +98,26 @@ impl Node {
 
 const NO_CONF: &str = "Unable to open /etc/vz/conf/10.conf: No such file or directory\n";
 
+/// What a field shows, and how it sorts, does not depend on what else the configurations are kept
+/// for.
+#[test]
+fn a_field_alone_is_what_it_is_beside_others() {
+    let node = Node::new();
+    let names = node.shows(&["-L"]);
+    let names: Vec<&str> =
+        names.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 100, "{names:?}");
+    for name in names {
+        let list = |fields: &str| node.shows(&["-a", "-H", "-s", name, "-o", fields]);
+        let (alone, beside) =
+            (list(&format!("{name},ctid")), list(&format!("{name},ctid,iolimit")));
+        assert_eq!(alone.lines().count(), 4, "{name}");
+        for (alone, beside) in alone.lines().zip(beside.lines()) {
+            assert!(beside.starts_with(alone), "{name}: {alone:?} and {beside:?}");
+        }
+    }
+}
+
 #[test]
 fn the_default_table() {
     let output = Node::new().run(&["-a"]);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::mem;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
@@ -65,6 +66,8 @@ pub struct Request {
     pub activity: bool,
     /// Measure disk usage.
     pub disk: bool,
+    /// Keep the configurations: without it [`Listed::config`] is empty.
+    pub configurations: bool,
 }
 
 /// How far a container is, in the order vzlist sorts by.
@@ -105,6 +108,8 @@ pub struct Listed {
     pub private: Option<String>,
     /// Its root area, likewise.
     pub root: Option<String>,
+    /// Its configured host name.
+    pub hostname: Option<String>,
     /// Its name, if that leads to it.
     pub name: Option<String>,
     /// Its addresses: those it has while it runs, those it is configured with (with their
@@ -156,6 +161,7 @@ impl Listed {
             config: Own::default(),
             private: None,
             root: None,
+            hostname: None,
             name: None,
             addresses: Vec::new(),
             cpu_share: None,
@@ -327,9 +333,15 @@ fn read_configurations(
 ) {
     on_all_cpus(list, report, |part, report| {
         let mut reader = Reader::new(node);
+        // The same place for all that are not kept: it stays in the CPU's cache.
+        let mut config = Box::<Config>::default();
         for listed in part {
-            reader.read_config(listed, report);
-            add_configured(listed, node, request);
+            reader.read_config(listed.id, &mut config, report);
+            add_configured(listed, &config, node, request);
+            match request.configurations || request.disk {
+                true => listed.config = Own(Some(mem::take(&mut config))),
+                false => *config = Config::default(),
+            }
         }
     });
 }
@@ -383,8 +395,8 @@ impl<'n> Reader<'n> {
         }
     }
 
-    fn read_config(&mut self, listed: &mut Listed, report: &mut dyn Report) {
-        let name = format!("{}.conf", listed.id);
+    fn read_config(&mut self, id: Ctid, config: &mut Config, report: &mut dyn Report) {
+        let name = format!("{id}.conf");
         let length = self.read_file(&name);
         let shown = || self.node.shown(&self.directory.join(&name));
         let length = match length {
@@ -395,10 +407,9 @@ impl<'n> Reader<'n> {
                 return;
             }
         };
-        let context = Context { ctid: listed.id, ..self.context };
+        let context = Context { ctid: id, ..self.context };
         // The path is only named in warnings, and few files have any.
         let bytes = &self.bytes[..length];
-        let config = listed.config.0.get_or_insert_default();
         let warnings = config.read_bytes(bytes, Path::new(&name), Scope::Container, &context);
         for mut warning in warnings {
             warning.file = shown();
@@ -496,8 +507,9 @@ fn names_in(directory: &Path) -> Names {
         .collect()
 }
 
-fn add_configured(listed: &mut Listed, node: &Node, request: &Request) {
-    let (config, id) = (&*listed.config, listed.id);
+fn add_configured(listed: &mut Listed, config: &Config, node: &Node, request: &Request) {
+    let id = listed.id;
+    listed.hostname.clone_from(&config.hostname);
     listed.private = config.private_of(id).or_else(|| node.config.private_of(id));
     listed.root = config.root_of(id).or_else(|| node.config.root_of(id));
     if request.names {

@@ -45,6 +45,7 @@ fn request(which: Which, ids: &[u32]) -> Request {
         cpus: true,
         activity: true,
         disk: true,
+        configurations: true,
     }
 }
 
