@@ -330,11 +330,20 @@ impl<'n> Container<'n> {
 /// As [`is_mounted`], for showing: a root area that cannot be looked at (one that was never mounted
 /// is not there yet) is reported as the original's tools did it.
 pub fn is_mounted_now(node: &Node, root: &Path, report: &mut dyn Report) -> bool {
-    !root.as_os_str().is_empty()
-        && mount::is_mount_point(root).unwrap_or_else(|error| {
-            report.error(&format!("stat({}): {}", node.shown(root).display(), OsText(error)));
-            false
-        })
+    !root.as_os_str().is_empty() && or_reported(mount::is_mount_point(root), node, root, report)
+}
+
+/// What was found at a root area, if it could be looked at.
+pub(crate) fn or_reported(
+    found: io::Result<bool>,
+    node: &Node,
+    root: &Path,
+    report: &mut dyn Report,
+) -> bool {
+    found.unwrap_or_else(|error| {
+        report.error(&format!("stat({}): {}", node.shown(root).display(), OsText(error)));
+        false
+    })
 }
 
 /// Says whether something is mounted at `root`.

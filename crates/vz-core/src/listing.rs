@@ -3,14 +3,13 @@
 //! One pass, no process and no lock for each container; what costs a look at the kernel is only
 //! looked at when it is asked for.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::{OsStr, OsString};
+mod places;
+
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::mem;
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::thread;
@@ -24,11 +23,12 @@ use vz_conf::layout::Layout;
 use vz_conf::param::Scope;
 use vz_conf::ubc::{BarrierLimit, Resource, UNLIMITED};
 
+use self::places::{Places, Roots};
 use crate::accounting::{
     Activity, Beancounters, Counter, CpuShare, DiskCounter, DiskPlace, DiskUsage, Source,
     SourceError,
 };
-use crate::container::is_mounted_now;
+use crate::container::or_reported;
 use crate::error::OsText;
 use crate::names;
 use crate::node::Node;
@@ -439,74 +439,6 @@ impl<'n> Reader<'n> {
     }
 }
 
-/// What is there, without asking for each: directories that many containers lie in are listed
-/// once.
-struct Places {
-    /// By their paths as text: to compare paths part by part would cost as much as to ask.
-    directories: Option<BTreeMap<OsString, Names>>,
-}
-
-/// Names, and whether they may be links.
-type Names = HashMap<OsString, bool>;
-
-impl Places {
-    /// Fewer containers than this are asked for one by one: the directories may be large.
-    const MANY: usize = 16;
-
-    /// Lists the directories in which private areas and dumps of these containers lie.
-    fn of(list: &[Listed], node: &Node) -> Places {
-        if list.len() < Self::MANY {
-            return Places { directories: None };
-        }
-        let mut directories = BTreeMap::new();
-        let mut add = |path: &Path| {
-            if let Some((parent, _)) = directory_and_name(path)
-                && !directories.contains_key(parent)
-            {
-                directories.insert(parent.to_owned(), names_in(Path::new(parent)));
-            }
-        };
-        add(&node.dump_path(Ctid::NODE));
-        for private in list.iter().filter_map(|listed| listed.private.as_ref()) {
-            add(&node.path(private));
-        }
-        Places { directories: Some(directories) }
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        let known = || {
-            let (parent, name) = directory_and_name(path)?;
-            Some(self.directories.as_ref()?.get(parent)?.get(name))
-        };
-        match known() {
-            // A link may lead nowhere.
-            Some(Some(is_link)) => !is_link || path.exists(),
-            Some(None) => false,
-            None => path.exists(),
-        }
-    }
-}
-
-/// What stands before the last slash of a path and behind it; `None` where that is no name.
-fn directory_and_name(path: &Path) -> Option<(&OsStr, &OsStr)> {
-    let bytes = path.as_os_str().as_bytes();
-    let slash = bytes.iter().rposition(|byte| *byte == b'/')?;
-    let (directory, name) = (&bytes[..slash], &bytes[slash + 1..]);
-    let is_name = !directory.is_empty() && ![&b""[..], b".", b".."].contains(&name);
-    is_name.then(|| (OsStr::from_bytes(directory), OsStr::from_bytes(name)))
-}
-
-/// The names in a directory, and whether they may be links.
-fn names_in(directory: &Path) -> Names {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .map(|entry| {
-            let plain = entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_file());
-            (entry.file_name(), !plain)
-        })
-        .collect()
-}
-
 fn add_configured(listed: &mut Listed, config: &Config, node: &Node, request: &Request) {
     let id = listed.id;
     listed.hostname.clone_from(&config.hostname);
@@ -543,8 +475,9 @@ fn add_configured(listed: &mut Listed, config: &Config, node: &Node, request: &R
 fn look_at_files(list: &mut [Listed], node: &Node, request: &Request, report: &mut dyn Report) {
     let places = Places::of(list, node);
     on_all_cpus(list, report, |part, report| {
+        let mut roots = Roots::default();
         for listed in part.iter_mut().filter(|listed| !listed.is_running()) {
-            look_at(listed, node, request, &places, report);
+            look_at(listed, node, request, &places, &mut roots, report);
         }
     });
 }
@@ -554,6 +487,7 @@ fn look_at(
     node: &Node,
     request: &Request,
     places: &Places,
+    roots: &mut Roots,
     report: &mut dyn Report,
 ) {
     let Some(private) = &listed.private else { return };
@@ -562,9 +496,10 @@ fn look_at(
         return;
     }
     let root = listed.root.as_ref().map(|root| node.path(root));
-    if root.is_some_and(|root| is_mounted_now(node, &root, report)) {
+    let is_mounted = |root: PathBuf| or_reported(roots.is_mounted(&root), node, &root, report);
+    if root.filter(|root| !root.as_os_str().is_empty()).is_some_and(is_mounted) {
         listed.status = Status::Mounted;
-    } else if places.exists(&node.dump_path(listed.id)) {
+    } else if places.have_dumps() && places.exists(&node.dump_path(listed.id)) {
         listed.status = Status::Suspended;
     }
 }

@@ -15,6 +15,8 @@ const EMPTY: &CStr = c"";
 pub enum Place<'a> {
     /// A path, resolved from the caller's root.
     Path(&'a Path),
+    /// A path, resolved from this open directory.
+    Below(BorrowedFd<'a>, &'a Path),
     /// The very thing this descriptor is open on.
     Descriptor(BorrowedFd<'a>),
 }
@@ -23,6 +25,7 @@ impl Place<'_> {
     fn split(&self) -> io::Result<(RawFd, CString, u32)> {
         match self {
             Place::Path(path) => Ok((libc::AT_FDCWD, c_path(path)?, 0)),
+            Place::Below(directory, path) => Ok((directory.as_raw_fd(), c_path(path)?, 0)),
             Place::Descriptor(descriptor) => {
                 Ok((descriptor.as_raw_fd(), CString::default(), libc::AT_EMPTY_PATH as u32))
             }
