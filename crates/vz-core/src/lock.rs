@@ -153,7 +153,7 @@ fn is_still(path: &Path, file: &File) -> io::Result<bool> {
 fn made_by(pid: i32, file: &File) -> bool {
     let pid = Pid::from_raw(pid);
     let Ok(start) = proc::start_time(pid) else { return false };
-    if !proc::is_running(pid, start) || proc::is_exiting(pid).unwrap_or(true) {
+    if proc::is_exiting(pid).unwrap_or(true) {
         return false;
     }
     let (Ok(boot), Ok(status)) = (proc::boot_time(), file.metadata()) else { return true };

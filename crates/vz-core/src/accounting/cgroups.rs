@@ -49,11 +49,8 @@ impl<'n> Cgroups<'n> {
         Cgroups { node, running: RefCell::default() }
     }
 
-    /// The state of a container that runs, as it was when it was first asked for.
-    ///
-    /// That its init lives is only known from `/proc/PID/stat`: a pidfd does not tell a process
-    /// from a later one with its number, and a group with processes in it may be one that is
-    /// just being started or cleared away.
+    /// The state of a container that runs, as it was when it was first asked for. That its group has
+    /// processes would not do: it may be just being started or cleared away.
     fn state(&self, id: Ctid) -> Option<State> {
         if let Some(state) = self.running.borrow().get(&id) {
             return Some(state.clone());

@@ -8,14 +8,14 @@ use vz_conf::config::Config;
 use vz_conf::ipaddr::{Address, AddressList};
 use vz_conf::yesno::YesNo;
 
-use super::environment::{self, Variable};
+use super::environment::{self, joined};
 use super::{Action, Inside};
 use crate::addresses;
 use crate::error::Result;
 use crate::report::Report;
 
 /// Gives a container that is being started all of its addresses. ADD_IP runs also when there are
-/// none, so that what is left of older ones goes. Its failure is its own to tell.
+/// none, so that what is left of older ones goes.
 ///
 /// # Errors
 /// When the file of the addresses cannot be written.
@@ -33,7 +33,7 @@ pub fn give(inside: &Inside<'_, '_>, report: &mut dyn Report) -> Result<()> {
         report.info(&format!("Adding IP address(es): {}", joined(&given)));
         addresses::write(node, id, &bare(&given))?;
     }
-    inside.try_run(Action::AddIp, &variables(inside, config, &given, false), report);
+    run(inside, Action::AddIp, &given, false, report);
     Ok(())
 }
 
@@ -55,7 +55,7 @@ pub fn change(inside: &Inside<'_, '_>, change: &Change, report: &mut dyn Report)
         report.info(&format!("Deleting {which}IP address(es): {}", joined(&removed)));
         present.retain(|ip| !removed.iter().any(|address| address.ip == *ip));
         addresses::write(node, id, &present)?;
-        inside.try_run(Action::DelIp, &variables(inside, config, &removed, all), report);
+        run(inside, Action::DelIp, &removed, all, report);
     }
     let added = usable(config, change.values.ip_address.as_ref(), report);
     if !added.is_empty() {
@@ -63,7 +63,7 @@ pub fn change(inside: &Inside<'_, '_>, change: &Change, report: &mut dyn Report)
         present.retain(|ip| !added.iter().any(|address| address.ip == *ip));
         present.extend(bare(&added));
         addresses::write(node, id, &present)?;
-        inside.try_run(Action::AddIp, &variables(inside, config, &added, all), report);
+        run(inside, Action::AddIp, &added, all, report);
     }
     Ok(())
 }
@@ -85,13 +85,17 @@ fn slice(list: Option<&AddressList>) -> &[Address] {
     list.map(AddressList::as_slice).unwrap_or_default()
 }
 
-fn variables(
+/// Runs the script of an action; its failure is its own to tell.
+fn run(
     inside: &Inside<'_, '_>,
-    config: &Config,
+    action: Action,
     addresses: &[Address],
     all: bool,
-) -> Vec<Variable> {
-    environment::addresses(config, addresses, all, inside.state)
+    report: &mut dyn Report,
+) {
+    let config = &inside.container.config;
+    let variables = environment::addresses(config, addresses, all, inside.state);
+    inside.try_run(action, &variables, report);
 }
 
 /// Without IPV6=yes a container has no IPv6 addresses.
@@ -109,8 +113,4 @@ fn usable(config: &Config, list: Option<&AddressList>, report: &mut dyn Report) 
 
 fn bare(addresses: &[Address]) -> Vec<IpAddr> {
     addresses.iter().map(|address| address.ip).collect()
-}
-
-fn joined(addresses: &[Address]) -> String {
-    addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(" ")
 }

@@ -85,7 +85,8 @@ pub fn name_servers(node: &Node, config: &Config) -> Vec<Variable> {
         .collect()
 }
 
-fn joined(addresses: &[Address]) -> String {
+/// Addresses in one line.
+pub(super) fn joined(addresses: &[Address]) -> String {
     addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(" ")
 }
 

@@ -25,11 +25,7 @@ pub fn change_addresses(
     if !change.changes_addresses() {
         return Ok(());
     }
-    let init = exec::require_running(container)?;
-    let inside = Inside::find(container, distribution, init.as_fd(), State::Running)?;
-    addresses::change(&inside, change, report)?;
-    // Called off in a script: then nothing is saved.
-    cancel::check()
+    enter(container, distribution, |inside| addresses::change(inside, change, report))
 }
 
 /// Sets the host name, the name servers and the users' quotas given. That a script fails is its
@@ -43,28 +39,32 @@ pub fn apply(
     change: &Change,
     report: &mut dyn Report,
 ) -> Result<()> {
-    let given = &change.values;
-    let configures = given.hostname.is_some()
-        || given.nameserver.is_some()
-        || given.searchdomain.is_some()
-        || given.quotaugidlimit.is_some();
-    if !configures {
+    if !super::configures(change) {
         return Ok(());
     }
-    let init = exec::require_running(container)?;
-    let inside = Inside::find(container, distribution, init.as_fd(), State::Running)?;
-    let after = change.apply_to(&container.config);
-    let named = match given.hostname.as_deref() {
-        Some(name) => run::set_hostname(&inside, &after, name, report),
-        None => true,
-    };
-    if named {
-        run::set_name_servers(&inside, given, report);
-        if given.quotaugidlimit.is_some() {
+    let given = &change.values;
+    enter(container, distribution, |inside| {
+        let after = change.apply_to(&container.config);
+        let named = match given.hostname.as_deref() {
+            Some(name) => run::set_hostname(inside, &after, name, report),
+            None => true,
+        };
+        if named {
+            run::set_name_servers(inside, given, report);
             // Whether it has a quota is the next step's concern.
-            run::set_user_quota(&inside, given, report);
+            run::set_user_quota(inside, given, report);
         }
-    }
-    // Called off in a script: then nothing is saved.
+        Ok(())
+    })
+}
+
+/// Does `work` in the container. Called off in one of its scripts, it fails: then nothing is saved.
+fn enter(
+    container: &Container<'_>,
+    distribution: &Distribution,
+    work: impl FnOnce(&Inside<'_, '_>) -> Result<()>,
+) -> Result<()> {
+    let init = exec::require_running(container)?;
+    work(&Inside::find(container, distribution, init.as_fd(), State::Running)?)?;
     cancel::check()
 }

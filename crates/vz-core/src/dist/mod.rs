@@ -173,6 +173,15 @@ pub fn is_needed_for(change: &Change) -> bool {
     change.given().iter().any(|id| by_scripts.contains(id))
 }
 
+/// Says whether a change is one of the host name, the name servers or the users' quotas.
+pub fn configures(change: &Change) -> bool {
+    let values = &change.values;
+    values.hostname.is_some()
+        || values.nameserver.is_some()
+        || values.searchdomain.is_some()
+        || values.quotaugidlimit.is_some()
+}
+
 /// The distribution of a container, if a change needs it. Looked for on a stopped container, too:
 /// what is the matter with its configuration is told when it is changed.
 ///

@@ -28,7 +28,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// The first step that failed; all others have been tried.
 pub fn all(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
-    let processes = kill_everything(container);
+    after_killing(container, kill_everything(container), report)
+}
+
+/// What [`all`] does after [`kill_everything`], which has come to `processes`.
+///
+/// # Errors
+/// As [`all`].
+pub fn after_killing(
+    container: &Container<'_>,
+    processes: Result<()>,
+    report: &mut dyn Report,
+) -> Result<()> {
     let mounts = if container.is_mounted() {
         // Out of the way of the container's own: the umount scripts may want to look at it.
         mounting::unmount_with_scripts(container, report)

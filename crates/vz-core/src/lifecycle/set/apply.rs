@@ -110,11 +110,7 @@ fn refuse_stopped(
     if values.iolimit.is_some() || values.iopslimit.is_some() {
         return Err(Error::NotRunning);
     }
-    let configures = values.hostname.is_some()
-        || values.nameserver.is_some()
-        || values.searchdomain.is_some()
-        || values.quotaugidlimit.is_some();
-    if configures {
+    if dist::configures(change) {
         report.info("Unable to configure container: not running");
     }
     if changes_quota(container, change) {

@@ -118,22 +118,23 @@ fn give_up(container: &Container<'_>, error: Error, report: &mut dyn Report) -> 
     } else {
         "Container start failed (try to check kernel messages, e.g. \"dmesg | tail\")"
     });
-    tell_of_killing(container, report);
-    if let Err(second) = teardown::all(container, report) {
+    let killed = kill(container, report);
+    if let Err(second) = teardown::after_killing(container, killed, report) {
         report.error(&second.to_string());
     }
     Error::Reported(error.exit())
 }
 
-/// What was said of a container whose setting up has failed.
-fn tell_of_killing(container: &Container<'_>, report: &mut dyn Report) {
+/// Kills what there is of a container whose setting up has failed; says so once it had a process.
+fn kill(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
     let state = container.state().ok().flatten();
-    if state.is_some_and(|state| state.init.is_some()) {
-        report.info("Killing container ...");
-        if teardown::kill_everything(container).is_ok() {
-            report.info("Container was stopped");
-        }
+    if state.is_none_or(|state| state.init.is_none()) {
+        return teardown::kill_everything(container);
     }
+    report.info("Killing container ...");
+    teardown::kill_everything(container)?;
+    report.info("Container was stopped");
+    Ok(())
 }
 
 fn run(
