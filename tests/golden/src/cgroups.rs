@@ -4,13 +4,18 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{Error, Result, scratch};
 
+/// Where cgroup v2 may be mounted.
+const HIERARCHIES: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// Groups are `vz-golden.PID.N`, so that those of a killed run are known.
 const PREFIX: &str = "vz-golden.";
 /// How long the killed may take to end.
@@ -32,9 +37,8 @@ impl Group {
     /// The kernel's.
     pub fn make() -> Result<Option<Group>> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let places = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
         let is_hierarchy = |place: &&str| Path::new(place).join("cgroup.procs").exists();
-        let Some(hierarchy) = places.into_iter().find(is_hierarchy).map(PathBuf::from) else {
+        let Some(hierarchy) = HIERARCHIES.into_iter().find(is_hierarchy).map(PathBuf::from) else {
             return Ok(None);
         };
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -52,15 +56,19 @@ impl Drop for Group {
 
 /// Says whether cgroup v2 can limit CPU here: on a node whose controllers cgroup v1 has, it cannot.
 pub fn has_cpu() -> bool {
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].iter().any(|hierarchy| {
-        let controllers = fs::read_to_string(Path::new(hierarchy).join("cgroup.controllers"));
-        controllers.is_ok_and(|names| names.split_whitespace().any(|name| name == "cpu"))
-    })
+    // Asked for every line of output.
+    static HAS_CPU: LazyLock<bool> = LazyLock::new(|| {
+        HIERARCHIES.iter().any(|hierarchy| {
+            let controllers = fs::read_to_string(Path::new(hierarchy).join("cgroup.controllers"));
+            controllers.is_ok_and(|names| names.split_whitespace().any(|name| name == "cpu"))
+        })
+    });
+    *HAS_CPU
 }
 
 /// Ends the groups of runs that are gone.
 pub fn sweep() {
-    for hierarchy in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+    for hierarchy in HIERARCHIES {
         let Ok(entries) = fs::read_dir(hierarchy) else { continue };
         for entry in entries.flatten() {
             if scratch::is_left(&entry.file_name().to_string_lossy()) {
