@@ -10,6 +10,7 @@
 What the state file says of a process, and waiting for something to become true.
 
   $ number() { sed -n "/^\[$1\]/,/^\$/s/^pid = //p" /run/vz/$CTID.toml; }
+  $ has_ended() { ! grep -q '^State:.*[^ZX] (' /proc/$1/status 2> /dev/null; }
   $ eventually() { for _ in $(seq 1200); do eval "$1" && return; sleep 0.1; done; echo "never: $1"; return 1; }
   $ is_running() { vzctl status $CTID | grep -qw running; }
   $ is_clean() { ! is_running && ! test -e /run/vz/$CTID.toml && vzctl status $CTID | grep -qw unmounted; }
@@ -22,7 +23,7 @@ Megabytes that nobody reads pass.
 
 After vzmon is killed the old console is gone and a new one is in its place, the only one.
 
-  $ vzmon=$(number monitor); kill -9 $vzmon; eventually '! test -e /proc/$vzmon/exe'
+  $ vzmon=$(number monitor); kill -9 $vzmon; eventually 'has_ended $vzmon'
   $ vzctl exec $CTID 'head -c 4000000 /dev/zero > /dev/console; echo $?'
   0
   $ vzctl exec $CTID 'grep -c " /dev/console " /proc/mounts'
@@ -37,7 +38,7 @@ A getty on the console comes back: its streams are the new one.
 A guest that has taken its console away gets its vzmon all the same.
 
   $ vzctl exec $CTID 'umount -l /dev/console; rm -f /dev/console'
-  $ vzmon=$(number monitor); kill -9 $vzmon; eventually '! test -e /proc/$vzmon/exe'
+  $ vzmon=$(number monitor); kill -9 $vzmon; eventually 'has_ended $vzmon'
   $ vzctl set $CTID --name console-$CTID --save 2>&1 | grep Warning
   Warning: vzmon of the container has been killed, starting another
   Warning: Cannot give the container another /dev/console: No such file or directory
@@ -46,7 +47,7 @@ A guest that has taken its console away gets its vzmon all the same.
 One that has put a link there harms nothing outside.
 
   $ vzctl exec $CTID 'ln -sf /etc/passwd /dev/console'
-  $ vzmon=$(number monitor); kill -9 $vzmon; eventually '! test -e /proc/$vzmon/exe'
+  $ vzmon=$(number monitor); kill -9 $vzmon; eventually 'has_ended $vzmon'
   $ vzctl set $CTID --name console-$CTID --save 2>&1 | grep -c Warning
   2
   $ kill -0 $(number monitor) && vzctl exec $CTID 'grep -c passwd /proc/mounts'

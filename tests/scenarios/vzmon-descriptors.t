@@ -10,6 +10,7 @@
 What the state file says of a process, and waiting for something to become true.
 
   $ number() { sed -n "/^\[$1\]/,/^\$/s/^pid = //p" /run/vz/$CTID.toml; }
+  $ has_ended() { ! grep -q '^State:.*[^ZX] (' /proc/$1/status 2> /dev/null; }
   $ eventually() { for _ in $(seq 1200); do eval "$1" && return; sleep 0.1; done; echo "never: $1"; return 1; }
   $ is_running() { vzctl status $CTID | grep -qw running; }
   $ is_clean() { ! is_running && ! test -e /run/vz/$CTID.toml && vzctl status $CTID | grep -qw unmounted; }
@@ -40,7 +41,7 @@ init: what it opened itself comes after the streams.
 
 A vzmon that has taken over: its sentinel, and a pipe to it. The sentinel: the pipe.
 
-  $ kill -9 $(number monitor); sleep 0.2; vzctl exec $CTID true > out < /dev/zero
+  $ vzmon=$(number monitor); kill -9 $vzmon; eventually 'has_ended $vzmon'; vzctl exec $CTID true > out < /dev/zero
   $ open_files $(number monitor)
   /dev/null
   /dev/null

@@ -11,6 +11,7 @@ What the state file says of a process, and waiting for something to become true.
 
   $ number() { sed -n "/^\[$1\]/,/^\$/s/^pid = //p" /run/vz/$CTID.toml; }
   $ another() { is_running && new=$(number init 2>/dev/null) && test -n "$new" && test "$new" != $init; }
+  $ has_ended() { ! grep -q '^State:.*[^ZX] (' /proc/$1/status 2> /dev/null; }
   $ eventually() { for _ in $(seq 1200); do eval "$1" && return; sleep 0.1; done; echo "never: $1"; return 1; }
   $ is_running() { vzctl status $CTID | grep -qw running; }
   $ is_clean() { ! is_running && ! test -e /run/vz/$CTID.toml && vzctl status $CTID | grep -qw unmounted; }
@@ -22,7 +23,7 @@ vzmon is there, with the container's number in its title, and the container live
   $ tr '\0' ' ' < /proc/$vzmon/cmdline; echo
   vzmon * */usr/libexec/vzctl/vzevent * * *  (glob)
   $ kill -9 $vzmon
-  $ eventually '! test -e /proc/$vzmon/exe'
+  $ eventually 'has_ended $vzmon'
   $ vzctl exec $CTID echo lives
   lives
 
@@ -35,7 +36,7 @@ The exec has started another, in vzmon's own group, and it stays the only one.
 
 Killed again: a command that takes the lock says so.
 
-  $ kill -9 $second; eventually '! test -e /proc/$second/exe'
+  $ kill -9 $second; eventually 'has_ended $second'
   $ vzctl set $CTID --name killed-$CTID --save
   Warning: vzmon of the container has been killed, starting another
   Name killed-* assigned (glob)
@@ -45,7 +46,7 @@ Killed again: a command that takes the lock says so.
 
 Two commands at once start one.
 
-  $ third=$(number monitor); kill -9 $third; eventually '! test -e /proc/$third/exe'
+  $ third=$(number monitor); kill -9 $third; eventually 'has_ended $third'
   $ for _ in 1 2 3 4 5 6; do vzctl exec $CTID true & done; wait
   $ eventually 'test "$(number monitor)" != $third'
   $ pgrep -f "^vzmon $CTID " | while read -r pid; do ps -o ppid= -p $pid; done | grep -cvw "$(number monitor)"
@@ -55,7 +56,7 @@ A reboot from inside is told from a halt, though the third vzmon is not init's p
 
   $ vzctl exec $CTID reboot >/dev/null 2>&1 || :
   $ eventually another
-  $ kill -9 $(number monitor); sleep 0.2; vzctl exec $CTID true
+  $ vzmon=$(number monitor); kill -9 $vzmon; eventually 'has_ended $vzmon'; vzctl exec $CTID true
   $ vzctl exec $CTID halt >/dev/null 2>&1 || :
   $ eventually is_clean
   $ grep -c "vzevent : CT $CTID : The container restarts" "$log"
@@ -66,7 +67,7 @@ A reboot from inside is told from a halt, though the third vzmon is not init's p
 The sentinel killed alone is no end of the container.
 
   $ vzctl --quiet start $CTID 2> /dev/null
-  $ kill -9 $(number monitor); sleep 0.2; vzctl exec $CTID true
+  $ vzmon=$(number monitor); kill -9 $vzmon; eventually 'has_ended $vzmon'; vzctl exec $CTID true
   $ init=$(number init); sentinel=$(pgrep -P $(number monitor)); sleep 0.2; kill -9 $sentinel
   $ eventually 'pgrep -P $(number monitor) | grep -qvx $sentinel'
   $ vzctl exec $CTID reboot >/dev/null 2>&1 || :
@@ -75,7 +76,7 @@ The sentinel killed alone is no end of the container.
 An end that nobody saw: the next command clears it away.
 
   $ init=$(number init); kill -9 $(number monitor); kill -9 $init
-  $ eventually '! test -e /proc/$init/exe'
+  $ eventually 'has_ended $init'
   $ vzctl --quiet start $CTID 2> /dev/null
   $ another
 
