@@ -1,6 +1,7 @@
 //! A list as a table. The layout is the original's to the byte: programs cut it by columns.
 
 use std::borrow::Cow;
+use std::iter;
 
 use vz_conf::yesno::YesNo;
 use vz_core::accounting::{Activity, Counter, DiskCounter};
@@ -16,29 +17,32 @@ const NONE: &str = "-";
 /// With `trim` a text is cut to its column, and of a list only the first word shown, unless it is
 /// the last column.
 pub fn render(list: &[Listed], fields: &[&Field], header: bool, trim: bool) -> String {
-    let mut table = String::with_capacity(64 * (list.len() + 1));
+    let mut table = String::with_capacity(80 * (list.len() + 1));
     if header {
-        let headers = fields.iter().map(|field| aligned(field.header, field.width));
-        push_line(&mut table, headers);
+        push_line(&mut table, fields, |table, field, _| {
+            push_aligned(table, field.header, field.width);
+        });
     }
     for listed in list {
-        let cells = fields.iter().enumerate().map(|(index, field)| {
-            let is_last = index + 1 == fields.len();
-            cell(field, listed, trim && !is_last, is_last)
+        push_line(&mut table, fields, |table, field, is_last| {
+            push_cell(table, field, listed, trim && !is_last, is_last);
         });
-        push_line(&mut table, cells);
     }
     table
 }
 
 /// Adds a line: one blank between cells, none at its end.
-fn push_line(table: &mut String, cells: impl Iterator<Item = String>) {
+fn push_line(
+    table: &mut String,
+    fields: &[&Field],
+    mut push_cell: impl FnMut(&mut String, &Field, bool),
+) {
     let start = table.len();
-    for (index, cell) in cells.enumerate() {
+    for (index, field) in fields.iter().enumerate() {
         if index > 0 {
             table.push(' ');
         }
-        table.push_str(&cell);
+        push_cell(table, field, index + 1 == fields.len());
     }
     let end = start + table[start..].trim_end().len();
     table.truncate(end);
@@ -62,19 +66,17 @@ fn one_line(text: &str) -> Cow<'_, str> {
     if text.contains(breaks) { text.replace(breaks, "?").into() } else { text.into() }
 }
 
-/// A text in a column, as printf(3) would: widths are in bytes, a negative one is on the left.
-fn aligned(text: &str, width: i32) -> String {
-    let length = text.len().max(width.unsigned_abs() as usize);
-    let mut cell = String::with_capacity(length);
-    let blanks = std::iter::repeat_n(' ', length - text.len());
+/// Adds a text in a column, as printf(3) would: widths are in bytes, a negative one is on the left.
+fn push_aligned(table: &mut String, text: &str, width: i32) {
+    let blanks = (width.unsigned_abs() as usize).saturating_sub(text.len());
+    let blanks = iter::repeat_n(' ', blanks);
     if width >= 0 {
-        cell.extend(blanks.clone());
+        table.extend(blanks);
+        table.push_str(text);
+    } else {
+        table.push_str(text);
+        table.extend(blanks);
     }
-    cell.push_str(text);
-    if width < 0 {
-        cell.extend(blanks);
-    }
-    cell
 }
 
 /// A text cut to a width in bytes, between characters.
@@ -84,73 +86,76 @@ fn cut(text: &str, width: i32) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
-/// A text in a column, cut to it or not.
-fn text(value: Option<&str>, width: i32, trim: bool) -> String {
+/// Adds a text in a column, cut to it or not.
+fn push_text(table: &mut String, value: Option<&str>, width: i32, trim: bool) {
     let value = one_line(value.unwrap_or(NONE));
-    aligned(if trim { cut(&value, width) } else { &value }, width)
+    push_aligned(table, if trim { cut(&value, width) } else { &value }, width);
 }
 
-fn number(value: Option<impl ToString>, width: i32) -> String {
+fn push_number(table: &mut String, value: Option<impl ToString>, width: i32) {
     let value = value.map(|value| value.to_string());
-    aligned(value.as_deref().unwrap_or(NONE), width)
+    push_aligned(table, value.as_deref().unwrap_or(NONE), width);
 }
 
-fn word(value: Option<&str>, width: i32) -> String {
-    aligned(value.unwrap_or(NONE), width)
+fn push_word(table: &mut String, value: Option<&str>, width: i32) {
+    push_aligned(table, value.unwrap_or(NONE), width);
 }
 
 fn yes_no(yes: bool) -> Option<&'static str> {
     Some(if yes { "yes" } else { "no" })
 }
 
-/// One value in its column.
-fn cell(field: &Field, listed: &Listed, trim: bool, is_last: bool) -> String {
+/// Adds one value in its column.
+fn push_cell(table: &mut String, field: &Field, listed: &Listed, trim: bool, is_last: bool) {
     let (what, width, config) = (&field.what, field.width, &*listed.config);
     match what {
-        What::Id => number(Some(listed.id), width),
+        What::Id => push_number(table, Some(listed.id), width),
         What::SmartName => match &listed.name {
-            Some(name) => text(Some(name), width, trim),
-            None => number(Some(listed.id), width),
+            Some(name) => push_text(table, Some(name), width, trim),
+            None => push_number(table, Some(listed.id), width),
         },
-        What::Name => text(listed.name.as_deref(), width, trim),
+        What::Name => push_text(table, listed.name.as_deref(), width, trim),
         // On the left, whatever their header is.
-        What::Text(value) => text(value(listed), -width.abs(), trim),
-        What::Setting(value) => text(value(config), -width.abs(), trim),
+        What::Text(value) => push_text(table, value(listed), -width.abs(), trim),
+        What::Setting(value) => push_text(table, value(config), -width.abs(), trim),
         What::Addresses | What::NameServers | What::SearchDomains => {
-            list(what, listed, width, trim, is_last)
+            push_list(table, what, listed, width, trim, is_last)
         }
-        What::Status => word(Some(listed.status.word()), width),
+        What::Status => push_word(table, Some(listed.status.word()), width),
         What::Counter(resource, part) => {
-            number(counter_part(listed.counter(*resource), *part), width)
+            push_number(table, counter_part(listed.counter(*resource), *part), width)
         }
         What::Disk(resource, part) => {
             let value = disk_counter(listed, *resource).map(|counter| disk_part(counter, *part));
             // Usage of nothing is usage that nothing has counted.
-            number(value.filter(|value| *part != DiskPart::Usage || *value > 0), width)
+            push_number(table, value.filter(|value| *part != DiskPart::Usage || *value > 0), width)
         }
-        What::LoadAverage => word(load_average(listed).as_deref(), width),
-        What::Uptime => word(listed.activity.map(uptime).as_deref(), width),
-        What::CpuLimit => number(listed.cpu_share.map(|share| share.limit), width),
-        What::CpuUnits => number(listed.cpu_share.map(|share| share.units), width),
-        What::Cpus => number(listed.cpus.filter(|cpus| *cpus > 0), width),
-        What::IoPriority => number(config.ioprio, width),
-        What::IoLimit => number(config.iolimit.filter(|limit| *limit > 0), width),
-        What::IopsLimit => number(config.iopslimit.filter(|limit| *limit > 0), width),
-        What::OnBoot => word(config.onboot.and_then(|onboot| yes_no(onboot.is_yes())), width),
-        What::BootOrder => number(config.bootorder, width),
-        What::Layout => word(Some(listed.layout().stored()), -width),
-        What::Features => text(
+        What::LoadAverage => push_word(table, load_average(listed).as_deref(), width),
+        What::Uptime => push_word(table, listed.activity.map(uptime).as_deref(), width),
+        What::CpuLimit => push_number(table, listed.cpu_share.map(|share| share.limit), width),
+        What::CpuUnits => push_number(table, listed.cpu_share.map(|share| share.units), width),
+        What::Cpus => push_number(table, listed.cpus.filter(|cpus| *cpus > 0), width),
+        What::IoPriority => push_number(table, config.ioprio, width),
+        What::IoLimit => push_number(table, config.iolimit.filter(|limit| *limit > 0), width),
+        What::IopsLimit => push_number(table, config.iopslimit.filter(|limit| *limit > 0), width),
+        What::OnBoot => {
+            push_word(table, config.onboot.and_then(|onboot| yes_no(onboot.is_yes())), width)
+        }
+        What::BootOrder => push_number(table, config.bootorder, width),
+        What::Layout => push_word(table, Some(listed.layout().stored()), -width),
+        What::Features => push_text(
+            table,
             switches(config.features.iter().flat_map(|list| list.iter())).as_deref(),
             width,
             trim,
         ),
-        What::Vswap => word(yes_no(listed.is_vswap()), width),
-        What::Disabled => word(yes_no(config.disabled == Some(YesNo::Yes)), width),
-        What::VmOvercommit => word(config.vm_overcommit.map(factor).as_deref(), width),
-        What::Netfilter => word(config.netfilter.map(|mode| mode.word()), width),
+        What::Vswap => push_word(table, yes_no(listed.is_vswap()), width),
+        What::Disabled => push_word(table, yes_no(config.disabled == Some(YesNo::Yes)), width),
+        What::VmOvercommit => push_word(table, config.vm_overcommit.map(factor).as_deref(), width),
+        What::Netfilter => push_word(table, config.netfilter.map(|mode| mode.word()), width),
         What::Capability => {
             let known = config.capability.iter().flat_map(|list| list.iter());
-            text(switches(known).as_deref(), width, trim)
+            push_text(table, switches(known).as_deref(), width, trim)
         }
     }
 }
@@ -166,14 +171,22 @@ pub fn words(what: &What, listed: &Listed) -> Option<Vec<String>> {
     (!words.is_empty()).then_some(words)
 }
 
-fn list(what: &What, listed: &Listed, width: i32, trim: bool, is_last: bool) -> String {
-    let Some(words) = words(what, listed) else { return word(None, width) };
+fn push_list(
+    table: &mut String,
+    what: &What,
+    listed: &Listed,
+    width: i32,
+    trim: bool,
+    is_last: bool,
+) {
+    let Some(words) = words(what, listed) else { return push_word(table, None, width) };
     if trim {
-        return text(words.first().map(String::as_str), width, true);
+        return push_text(table, words.first().map(String::as_str), width, true);
     }
     // The addresses of a running container come with a blank behind each: seen with --no-trim.
     let is_live = matches!(what, What::Addresses) && listed.is_running() && !is_last;
-    text(Some(&(words.join(" ") + if is_live { " " } else { "" })), width, false)
+    let words = words.join(" ") + if is_live { " " } else { "" };
+    push_text(table, Some(&words), width, false);
 }
 
 /// One number of a beancounter, where it is counted.
@@ -274,6 +287,11 @@ mod tests {
 
     #[test]
     fn columns_are_cut_between_characters() {
+        let text = |value, width, trim| {
+            let mut table = String::new();
+            push_text(&mut table, value, width, trim);
+            table
+        };
         assert_eq!(text(Some("Kühe"), -2, true), "K ");
         assert_eq!(text(Some("Kühe"), -2, false), "Kühe");
         assert_eq!(text(None, 3, true), "  -");

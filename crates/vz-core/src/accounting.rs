@@ -72,11 +72,11 @@ impl Counter {
 
 /// The beancounters of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beancounters([Counter; Resource::ALL.len()]);
+pub struct Beancounters(Box<[Counter; Resource::ALL.len()]>);
 
 impl Default for Beancounters {
     fn default() -> Self {
-        Beancounters([Counter::UNCOUNTED; Resource::ALL.len()])
+        Beancounters(Box::new([Counter::UNCOUNTED; Resource::ALL.len()]))
     }
 }
 

@@ -7,6 +7,7 @@ mod places;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::iter;
 use std::mem;
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -23,7 +24,7 @@ use vz_conf::layout::Layout;
 use vz_conf::param::Scope;
 use vz_conf::ubc::{BarrierLimit, Resource, UNLIMITED};
 
-use self::places::{Places, Roots};
+use self::places::{Look, Places};
 use crate::accounting::{
     Activity, Beancounters, Counter, CpuShare, DiskCounter, DiskPlace, DiskUsage, Source,
     SourceError,
@@ -220,8 +221,7 @@ pub fn collect(
     found.retain(|listed| !listed.id.is_node());
     let mut list = found;
     add_accounting(&mut list, source, request)?;
-    read_configurations(&mut list, node, request, report);
-    look_at_files(&mut list, node, request, report);
+    look_into(&mut list, node, request, report);
     list.retain(|listed| listed.is_running() || listed.is_there);
     if request.disk {
         add_disk_usage(&mut list, node, source);
@@ -324,6 +324,20 @@ fn add_accounting(
     Ok(())
 }
 
+/// Reads the configurations, and finds out how far those are that do not run; without a private
+/// area there is no container.
+fn look_into(list: &mut [Listed], node: &Node, request: &Request, report: &mut dyn Report) {
+    let places = Places::of(list.len(), node);
+    on_all_cpus(list, report, |part, [about_configurations, about_files]| {
+        places.list_likely();
+        read_configurations(part, node, request, about_configurations);
+        let mut look = Look::new(&places);
+        for listed in part.iter_mut().filter(|listed| !listed.is_running()) {
+            look_at(listed, node, request, &mut look, about_files);
+        }
+    });
+}
+
 /// Reads the configurations.
 fn read_configurations(
     list: &mut [Listed],
@@ -331,46 +345,47 @@ fn read_configurations(
     request: &Request,
     report: &mut dyn Report,
 ) {
-    on_all_cpus(list, report, |part, report| {
-        let mut reader = Reader::new(node);
-        // The same place for all that are not kept: it stays in the CPU's cache.
-        let mut config = Box::<Config>::default();
-        for listed in part {
-            reader.read_config(listed.id, &mut config, report);
-            add_configured(listed, &config, node, request);
-            match request.configurations || request.disk {
-                true => listed.config = Own(Some(mem::take(&mut config))),
-                false => *config = Config::default(),
-            }
+    let mut reader = Reader::new(node);
+    // The same place for all that are not kept: it stays in the CPU's cache.
+    let mut config = Box::<Config>::default();
+    for listed in list {
+        reader.read_config(listed.id, &mut config, report);
+        add_configured(listed, &config, node, request);
+        match request.configurations || request.disk {
+            true => listed.config = Own(Some(mem::take(&mut config))),
+            false => *config = Config::default(),
         }
-    });
+    }
 }
 
 /// Does the work for parts of the list, on each CPU one, when there is much of it. What there is to
-/// report comes in the order of the list.
+/// report about the first comes before what there is about the second, each in the list's order.
 fn on_all_cpus(
     list: &mut [Listed],
     report: &mut dyn Report,
-    work: impl Fn(&mut [Listed], &mut dyn Report) + Sync,
+    work: impl Fn(&mut [Listed], &mut [Kept; 2]) + Sync,
 ) {
     /// To start a thread takes as long as to look at some ten containers.
     const SMALLEST_PART: usize = 100;
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let part = list.len().div_ceil(cpus).max(SMALLEST_PART);
     let (first, others) = list.split_at_mut(part.min(list.len()));
-    let work = &work;
-    thread::scope(|scope| {
-        let kept = |part| {
-            let mut kept = Kept::default();
-            work(part, &mut kept);
-            kept.0
-        };
-        let others = others.chunks_mut(part).map(|part| scope.spawn(move || kept(part)));
-        let others: Vec<_> = others.collect();
-        work(first, report);
-        let lines = others.into_iter().filter_map(|other| other.join().ok()).flatten();
-        lines.for_each(|(level, line)| report.log(level, &line));
+    let kept = |part| {
+        let mut kept = Default::default();
+        work(part, &mut kept);
+        kept
+    };
+    let kept = &kept;
+    let parts: Vec<[Kept; 2]> = thread::scope(|scope| {
+        let others: Vec<_> =
+            others.chunks_mut(part).map(|part| scope.spawn(move || kept(part))).collect();
+        let first = kept(first);
+        iter::once(first).chain(others.into_iter().filter_map(|other| other.join().ok())).collect()
     });
+    for about in 0..2 {
+        let lines = parts.iter().flat_map(|part| &part[about].0);
+        lines.for_each(|(level, line)| report.log(*level, line));
+    }
 }
 
 /// Reads configurations one after the other. What is the same for all is found out once, and
@@ -471,35 +486,24 @@ fn add_configured(listed: &mut Listed, config: &Config, node: &Node, request: &R
     }
 }
 
-/// Finds out how far those are that do not run; without a private area there is no container.
-fn look_at_files(list: &mut [Listed], node: &Node, request: &Request, report: &mut dyn Report) {
-    let places = Places::of(list, node);
-    on_all_cpus(list, report, |part, report| {
-        let mut roots = Roots::default();
-        for listed in part.iter_mut().filter(|listed| !listed.is_running()) {
-            look_at(listed, node, request, &places, &mut roots, report);
-        }
-    });
-}
-
+/// Finds out how far one is that does not run.
 fn look_at(
     listed: &mut Listed,
     node: &Node,
     request: &Request,
-    places: &Places,
-    roots: &mut Roots,
+    look: &mut Look<'_>,
     report: &mut dyn Report,
 ) {
     let Some(private) = &listed.private else { return };
-    listed.is_there = places.exists(&node.path(private));
+    listed.is_there = look.has_private(&node.path(private));
     if !listed.is_there || !request.status {
         return;
     }
     let root = listed.root.as_ref().map(|root| node.path(root));
-    let is_mounted = |root: PathBuf| or_reported(roots.is_mounted(&root), node, &root, report);
+    let is_mounted = |root: PathBuf| or_reported(look.is_mounted(&root), node, &root, report);
     if root.filter(|root| !root.as_os_str().is_empty()).is_some_and(is_mounted) {
         listed.status = Status::Mounted;
-    } else if places.have_dumps() && places.exists(&node.dump_path(listed.id)) {
+    } else if look.has_dump(listed.id) {
         listed.status = Status::Suspended;
     }
 }

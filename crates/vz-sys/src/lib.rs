@@ -14,6 +14,7 @@ pub mod inode_flags;
 pub mod local_time;
 pub mod loopdev;
 pub mod mount;
+pub mod mount_table;
 pub mod namespace;
 pub mod pidfd;
 pub mod proc;

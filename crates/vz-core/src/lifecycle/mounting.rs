@@ -8,12 +8,12 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use vz_conf::exit::Exit;
 use vz_sys::mount::{self, Change, Place};
+use vz_sys::mount_table;
 
 use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
 use crate::hooks::{self, Moment};
 use crate::layout;
-use crate::lifecycle::start::trees::mounts_below;
 use crate::report::Report;
 
 /// `vzctl mount`: mounts what is not, with its scripts.
@@ -111,7 +111,11 @@ pub fn unmount_only(container: &Container<'_>, report: &mut dyn Report) -> Resul
         return Ok(());
     }
     container.check_places()?;
-    let below = mounts_below(root).at(Exit::UmountFailed, "Cannot look for mounts below", root)?;
+    let below = mount_table::mounts_below(root).at(
+        Exit::UmountFailed,
+        "Cannot look for mounts below",
+        root,
+    )?;
     for path in below.iter().rev() {
         if let Err(error) = unmount_inner(root, path) {
             report.error(&format!("Cannot umount {}: {}", path.display(), OsText(error)));

@@ -1,108 +1,164 @@
 //! The private areas, root areas and dumps of many containers, with few system calls for each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
 use vz_conf::ctid::Ctid;
-use vz_sys::mount::{self, Place};
+use vz_sys::mount;
+use vz_sys::mount_table;
 
-use super::Listed;
 use crate::node::Node;
 
-/// What is there, without asking for each: directories that many containers lie in are listed
-/// once.
-pub struct Places {
+/// What is there, without asking for each: a directory that many containers lie in is listed once,
+/// by the first thread that asks for one of them.
+pub struct Places<'n> {
+    node: &'n Node,
+    /// Fewer containers than [`Places::MANY`] are asked for one by one: the directories may be
+    /// large.
+    are_many: bool,
     /// By their paths as text: to compare paths part by part would cost as much as to ask.
-    directories: Option<BTreeMap<OsString, Names>>,
-    /// There may be dumps.
-    dumps: bool,
+    directories: Mutex<BTreeMap<OsString, Arc<Directory>>>,
+    /// Where most will be, not listed yet.
+    likely: Mutex<Vec<OsString>>,
+}
+
+/// A directory, listed when it is first asked for.
+#[derive(Default)]
+struct Directory {
+    names: OnceLock<Names>,
+    mounted: OnceLock<Mounted>,
 }
 
 /// Names, and whether they may be links.
 type Names = HashMap<OsString, bool>;
 
-impl Places {
-    /// Fewer containers than this are asked for one by one: the directories may be large.
+/// The names on which something is mounted, or below which; `None` where that cannot be known.
+type Mounted = Option<HashSet<OsString>>;
+
+impl<'n> Places<'n> {
     const MANY: usize = 16;
 
-    /// Lists the directories in which private areas and dumps of these containers lie.
-    pub fn of(list: &[Listed], node: &Node) -> Places {
-        if list.len() < Self::MANY {
-            return Places { directories: None, dumps: true };
-        }
-        let mut directories = BTreeMap::new();
-        let mut add = |path: &Path| {
-            if let Some((parent, _)) = directory_and_name(path)
-                && !directories.contains_key(parent)
-            {
-                directories.insert(parent.to_owned(), names_in(Path::new(parent)));
-            }
+    /// The places of so many containers.
+    pub fn of(number: usize, node: &'n Node) -> Places<'n> {
+        let paths = [node.config.private_of(Ctid::NODE), node.config.root_of(Ctid::NODE)];
+        let parent = |path: String| {
+            let path = node.path(path);
+            directory_and_name(&path).map(|(parent, _)| parent.to_owned())
         };
-        let dump = node.dump_path(Ctid::NODE);
-        add(&dump);
-        for private in list.iter().filter_map(|listed| listed.private.as_ref()) {
-            add(&node.path(private));
+        Places {
+            node,
+            are_many: number >= Self::MANY,
+            directories: Mutex::default(),
+            likely: Mutex::new(paths.into_iter().flatten().filter_map(parent).collect()),
         }
-        let dumps = directory_and_name(&dump).and_then(|(parent, _)| directories.get(parent));
-        let dumps = dumps.is_none_or(|names| !names.is_empty());
-        Places { directories: Some(directories), dumps }
     }
 
-    /// Says whether there may be dumps.
-    pub fn have_dumps(&self) -> bool {
-        self.dumps
+    /// Lists one directory in which most containers will lie, each call another: threads that
+    /// begin with it need not wait for each other.
+    pub fn list_likely(&self) {
+        if self.are_many {
+            let next = self.likely.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            next.inspect(|parent| _ = self.directory(parent).names(parent));
+        }
     }
 
-    /// Says whether there is such a file or directory.
-    pub fn exists(&self, path: &Path) -> bool {
-        let known = || {
-            let (parent, name) = directory_and_name(path)?;
-            Some(self.directories.as_ref()?.get(parent)?.get(name))
-        };
-        match known() {
-            // A link may lead nowhere.
-            Some(Some(is_link)) => !is_link || path.exists(),
-            Some(None) => false,
-            None => path.exists(),
+    fn directory(&self, path: &OsStr) -> Arc<Directory> {
+        let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        match directories.get(path) {
+            Some(directory) => directory.clone(),
+            None => directories.entry(path.to_owned()).or_default().clone(),
         }
     }
 }
 
-/// Where root areas lie: most in one directory, which need not be found for each anew.
-#[derive(Default)]
-pub struct Roots {
-    path: OsString,
-    opened: Option<OwnedFd>,
+impl Directory {
+    fn names(&self, path: &OsStr) -> &Names {
+        self.names.get_or_init(|| names_in(Path::new(path)))
+    }
+
+    fn mounted(&self, path: &OsStr) -> &Mounted {
+        self.mounted.get_or_init(|| mounted_in(Path::new(path)).ok())
+    }
 }
 
-impl Roots {
-    /// Says whether something is mounted there.
+/// One thread's way of asking: most lie where the one before does.
+pub struct Look<'p> {
+    places: &'p Places<'p>,
+    private: Last,
+    root: Last,
+    dump: Last,
+}
+
+/// The directory that was asked for last.
+type Last = Option<(OsString, Arc<Directory>)>;
+
+impl<'p> Look<'p> {
+    /// Begins to ask.
+    pub fn new(places: &'p Places<'p>) -> Look<'p> {
+        Look { places, private: None, root: None, dump: None }
+    }
+
+    /// Says whether there is such a private area.
+    pub fn has_private(&mut self, path: &Path) -> bool {
+        exists(self.places, &mut self.private, path)
+    }
+
+    /// Says whether there is a dump of this container.
+    pub fn has_dump(&mut self, id: Ctid) -> bool {
+        // Most nodes have none at all, and no path to one need be made.
+        let is_empty =
+            |(path, directory): &(OsString, Arc<Directory>)| directory.names(path).is_empty();
+        if self.dump.as_ref().is_some_and(is_empty) {
+            return false;
+        }
+        exists(self.places, &mut self.dump, &self.places.node.dump_path(id))
+    }
+
+    /// Says whether something is mounted at this root area.
     ///
     /// # Errors
     /// As [`mount::is_mount_point`].
     pub fn is_mounted(&mut self, root: &Path) -> io::Result<bool> {
-        let Some((parent, name)) = directory_and_name(root) else {
-            return mount::is_mount_point(root);
-        };
-        if self.path != parent {
-            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-            self.opened = open(Path::new(parent), flags, Mode::empty()).ok();
-            self.path = parent.to_owned();
+        if let Some((parent, name)) = listed(self.places, root)
+            && let (parent, directory) = last(self.places, &mut self.root, parent)
+            && directory.names(parent).get(name) == Some(&false)
+            && let Some(mounted) = directory.mounted(parent)
+            && !mounted.contains(name)
+        {
+            return Ok(false);
         }
-        match &self.opened {
-            Some(directory) => {
-                mount::is_mount_root(Place::Below(directory.as_fd(), Path::new(name)))
-            }
-            None => mount::is_mount_point(root),
-        }
+        mount::is_mount_point(root)
     }
+}
+
+/// Says whether there is such a file or directory.
+fn exists(places: &Places<'_>, asked: &mut Last, path: &Path) -> bool {
+    let Some((parent, name)) = listed(places, path) else { return path.exists() };
+    let (parent, directory) = last(places, asked, parent);
+    match directory.names(parent).get(name) {
+        // A link may lead nowhere.
+        Some(is_link) => !is_link || path.exists(),
+        None => false,
+    }
+}
+
+/// The directory of a path, and its name there, when directories are listed.
+fn listed<'a>(places: &Places<'_>, path: &'a Path) -> Option<(&'a OsStr, &'a OsStr)> {
+    if places.are_many { directory_and_name(path) } else { None }
+}
+
+/// The directory at `path`, which most times is the one asked for before.
+fn last<'a>(places: &Places<'_>, asked: &'a mut Last, path: &OsStr) -> (&'a OsStr, &'a Directory) {
+    if asked.as_ref().is_none_or(|(known, _)| known != path) {
+        *asked = None;
+    }
+    let (path, directory) = asked.get_or_insert_with(|| (path.to_owned(), places.directory(path)));
+    (path, directory)
 }
 
 /// What stands before the last slash of a path and behind it; `None` where that is no name.
@@ -123,4 +179,17 @@ fn names_in(directory: &Path) -> Names {
             (entry.file_name(), !plain)
         })
         .collect()
+}
+
+/// The names in a directory on which, or below which, the mount table has a mount. One that is
+/// hidden by a later one is there as well: what is in here is worth a second look.
+///
+/// # Errors
+/// When the directory is not there, or the table cannot be read.
+#[expect(clippy::disallowed_methods, reason = "a directory of the node, above all root areas")]
+fn mounted_in(directory: &Path) -> io::Result<HashSet<OsString>> {
+    let directory = fs::canonicalize(directory)?;
+    let mounts = mount_table::mounts_below(&directory)?;
+    let name = |mount: &Path| Some(mount.strip_prefix(&directory).ok()?.iter().next()?.to_owned());
+    Ok(mounts.iter().filter_map(|mount| name(mount)).collect())
 }

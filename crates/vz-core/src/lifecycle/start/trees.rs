@@ -3,13 +3,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use vz_sys::beneath;
 use vz_sys::mount::{self, Change, Place};
+use vz_sys::mount_table;
 
 /// One mount of the container's tree, attached nowhere yet.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub fn clone_all(root: &Path, user_namespace: Option<BorrowedFd<'_>>) -> io::Res
     if let (Some(_), false) = (user_namespace, trees[0].mapped) {
         return Err(io::Error::from_raw_os_error(nix::libc::EINVAL));
     }
-    for below in mounts_below(root)? {
+    for below in mount_table::mounts_below(root)? {
         let Ok(relative) = below.strip_prefix(root) else { continue };
         let mount = open_mount(top.as_fd(), relative)?;
         let Some(relative) = relative.to_str() else { continue };
@@ -76,76 +76,10 @@ fn clone_one(
     Ok(Tree { path, mount, mapped })
 }
 
-/// The mount points below `root`, outer ones first. One look at the text is enough for the usual
-/// case of none, however many mounts the node has.
-///
-/// # Errors
-/// When `/proc/self/mountinfo` cannot be read.
-pub fn mounts_below(root: &Path) -> io::Result<Vec<PathBuf>> {
-    let text = std::fs::read("/proc/self/mountinfo")?;
-    let mut wanted = vec![b' '];
-    wanted.extend(escape(root.as_os_str().as_bytes()));
-    wanted.push(b'/');
-    let mut found = Vec::new();
-    for line in text.split(|byte| *byte == b'\n') {
-        // Field 5 is the mount point (proc_pid_mountinfo(5)); the fields before it hold no blanks.
-        let Some(field) = line.split(|byte| *byte == b' ').nth(4) else { continue };
-        if field.starts_with(&wanted[1..]) {
-            found.push(PathBuf::from(std::ffi::OsStr::from_bytes(&unescape(field))));
-        }
-    }
-    // A mount on top of another at the same place: the upper one is what a path leads to.
-    found.dedup();
-    Ok(found)
-}
-
-/// mountinfo writes blank, tab, newline and backslash as `\ooo`.
-fn escape(path: &[u8]) -> Vec<u8> {
-    let mut escaped = Vec::with_capacity(path.len());
-    for byte in path {
-        match byte {
-            b' ' | b'\t' | b'\n' | b'\\' => {
-                escaped.extend(format!("\\{byte:03o}").into_bytes());
-            }
-            byte => escaped.push(*byte),
-        }
-    }
-    escaped
-}
-
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((byte, tail)) = rest.split_first() {
-        let octal = tail.get(..3).and_then(|digits| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            u8::from_str_radix(digits, 8).ok()
-        });
-        match (byte, octal) {
-            (b'\\', Some(value)) => {
-                plain.push(value);
-                rest = &tail[3..];
-            }
-            _ => {
-                plain.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    plain
-}
-
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn escapes_come_back() {
-        for path in ["/a b", "/tab\there", "/back\\slash", "/new\nline", "/plain", "/\\04"] {
-            assert_eq!(unescape(&escape(path.as_bytes())), path.as_bytes());
-        }
-    }
 
     #[test]
     fn a_mount_swapped_for_a_link_is_refused() {
@@ -159,11 +93,5 @@ mod tests {
         assert!(open("shared/plain").contains("moved away"));
         let root = std::fs::File::open("/").unwrap();
         assert!(open_mount(root.as_fd(), Path::new("proc")).is_ok());
-    }
-
-    #[test]
-    fn finds_what_is_below() {
-        assert!(mounts_below(Path::new("")).unwrap().contains(&PathBuf::from("/proc")));
-        assert!(mounts_below(Path::new("/no/such/place")).unwrap().is_empty());
     }
 }

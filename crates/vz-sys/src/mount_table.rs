@@ -1,0 +1,83 @@
+//! The mounts of the caller's mount namespace (proc_pid_mountinfo(5)).
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The mount points below `root`, outer ones first. One look at the text is enough for the usual
+/// case of none, however many mounts the node has.
+///
+/// # Errors
+/// When `/proc/self/mountinfo` cannot be read.
+pub fn mounts_below(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let text = std::fs::read("/proc/self/mountinfo")?;
+    let mut wanted = vec![b' '];
+    wanted.extend(escape(root.as_os_str().as_bytes()));
+    wanted.push(b'/');
+    let mut found = Vec::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        // Field 5 is the mount point (proc_pid_mountinfo(5)); the fields before it hold no blanks.
+        let Some(field) = line.split(|byte| *byte == b' ').nth(4) else { continue };
+        if field.starts_with(&wanted[1..]) {
+            found.push(PathBuf::from(OsStr::from_bytes(&unescape(field))));
+        }
+    }
+    // A mount on top of another at the same place: the upper one is what a path leads to.
+    found.dedup();
+    Ok(found)
+}
+
+/// mountinfo writes blank, tab, newline and backslash as `\ooo`.
+fn escape(path: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(path.len());
+    for byte in path {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\\' => {
+                escaped.extend(format!("\\{byte:03o}").into_bytes());
+            }
+            byte => escaped.push(*byte),
+        }
+    }
+    escaped
+}
+
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((byte, tail)) = rest.split_first() {
+        let octal = tail.get(..3).and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 8).ok()
+        });
+        match (byte, octal) {
+            (b'\\', Some(value)) => {
+                plain.push(value);
+                rest = &tail[3..];
+            }
+            _ => {
+                plain.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_come_back() {
+        for path in ["/a b", "/tab\there", "/back\\slash", "/new\nline", "/plain", "/\\04"] {
+            assert_eq!(unescape(&escape(path.as_bytes())), path.as_bytes());
+        }
+    }
+
+    #[test]
+    fn finds_what_is_below() {
+        assert!(mounts_below(Path::new("")).unwrap().contains(&PathBuf::from("/proc")));
+        assert!(mounts_below(Path::new("/no/such/place")).unwrap().is_empty());
+    }
+}
