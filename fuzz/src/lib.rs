@@ -118,7 +118,8 @@ pub fn getopt(bytes: &[u8]) {
     let words: Vec<String> = text.split('\0').map(str::to_owned).collect();
     let count = words.len();
     let length = text.len();
-    let mut scanner = Scanner::new(Table { long: &long, short: "e:p:f:x:h" }, words);
+    let mut scanner =
+        Scanner::new(Table { program: "vzctl", long: &long, short: "e:p:f:x:h" }, words);
     assert!(scanner.by_ref().count() <= length + 1, "more options than letters");
     assert!(scanner.others().len() <= count, "more words than there were");
 }

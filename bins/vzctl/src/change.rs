@@ -43,7 +43,8 @@ pub fn parse(
             meaning: *meaning,
         })
         .collect();
-    let mut scanner = Scanner::new(Table { long: &long, short: SHORT }, texts(words)?);
+    let mut scanner =
+        Scanner::new(Table { program: "vzctl", long: &long, short: SHORT }, texts(words)?);
     let mut change = Change::new();
     for found in scanner.by_ref() {
         let (param, option, value) = match found.map_err(|line| usage(&line))? {

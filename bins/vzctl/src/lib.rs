@@ -1,4 +1,4 @@
 //! The part of vzctl that its tests drive by themselves; the tool is in `main.rs`.
 #![forbid(unsafe_code)]
 
-pub mod getopt;
+pub use vz_conf::getopt;

@@ -129,7 +129,8 @@ const LIFE: [LongOption; 7] = [
 ];
 
 fn parse_life(command: Command, words: &[OsString]) -> Result<Options> {
-    let mut scanner = Scanner::new(Table { long: &LIFE, short: "" }, texts(words)?);
+    let mut scanner =
+        Scanner::new(Table { program: "vzctl", long: &LIFE, short: "" }, texts(words)?);
     let (mut start, mut stop) = (start::Options::default(), stop::Options::default());
     let mut is_wrong = false;
     for found in scanner.by_ref() {
@@ -190,7 +191,8 @@ const RESTORE: [LongOption; 9] = [
 
 /// Options of `suspend` and `resume`: one sub-command of theirs, and where the dump lies.
 fn parse_checkpoint(table: &[LongOption], words: &[OsString]) -> Result<Options> {
-    let mut scanner = Scanner::new(Table { long: table, short: "" }, texts(words)?);
+    let mut scanner =
+        Scanner::new(Table { program: "vzctl", long: table, short: "" }, texts(words)?);
     let mut step = Step::Whole;
     for found in scanner.by_ref() {
         let Found::Long(index, _) = found.map_err(|line| {
@@ -278,7 +280,8 @@ impl Snapshot {
 
 fn parse_snapshot(command: Snapshot, words: &[OsString]) -> Result<Options> {
     let table = command.options();
-    let mut scanner = Scanner::new(Table { long: table, short: SHORT }, texts(words)?);
+    let mut scanner =
+        Scanner::new(Table { program: "vzctl", long: table, short: SHORT }, texts(words)?);
     let mut given = Vec::new();
     for found in scanner.by_ref() {
         match found.map_err(|line| usage(&line))? {

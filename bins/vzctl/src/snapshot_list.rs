@@ -44,7 +44,8 @@ const LONG: [LongOption; 6] = [
 /// # Errors
 /// For options that are wrong, and where there are no snapshots.
 pub fn run(container: &Container<'_>, words: &[OsString]) -> Result<()> {
-    let mut scanner = Scanner::new(Table { long: &LONG, short: "HhLo:u:" }, texts(words)?);
+    let mut scanner =
+        Scanner::new(Table { program: "vzctl", long: &LONG, short: "HhLo:u:" }, texts(words)?);
     let mut fields = None;
     for found in scanner.by_ref() {
         let (letter, value) = match found {

@@ -108,7 +108,7 @@ fn agrees_with_the_c_library() {
         [(Commands::SET, SHORT), (Commands::CREATE, SHORT), (Commands::CONVERT, "")]
     {
         let long = table(command);
-        let table = Table { long: &long, short };
+        let table = Table { program: "vzctl", long: &long, short };
         let lines = prop::collection::vec(word(&long), 0..7);
         let mut runner = TestRunner::new_with_rng(
             Config::default(),

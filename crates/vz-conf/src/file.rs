@@ -171,11 +171,28 @@ impl ConfFile {
         Ok(())
     }
 
+    /// As [`ConfFile::set`], and no other readable line with this key stays: of several lines for a
+    /// beancounter the last one counts.
+    ///
+    /// # Errors
+    /// As [`ConfFile::set`].
+    pub fn set_only(&mut self, key: &str, value: &str) -> Result<(), ParseError> {
+        self.set(key, value)?;
+        let prefix = format!("{key}=");
+        let own = self.lines.iter().position(|line| line.starts_with(prefix.as_bytes()));
+        let mut index = 0;
+        self.lines.retain(|line| {
+            let is_own = Some(index) == own;
+            index += 1;
+            is_own || !has_key(line, key)
+        });
+        Ok(())
+    }
+
     /// Removes every readable line with this key; says how many there were.
     pub fn remove(&mut self, key: &str) -> usize {
         let before = self.lines.len();
-        let is_key = |line: &[u8]| matches!(parse_line(line), Ok(Some((found, _))) if found == key.as_bytes());
-        self.lines.retain(|line| !is_key(line));
+        self.lines.retain(|line| !has_key(line, key));
         before - self.lines.len()
     }
 
@@ -201,6 +218,11 @@ impl ConfFile {
         new.replace(&target).map_err(rename)?;
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(rename)
     }
+}
+
+/// Whether a line can be read and has this key.
+fn has_key(line: &[u8], key: &str) -> bool {
+    matches!(parse_line(line), Ok(Some((found, _))) if found == key.as_bytes())
 }
 
 /// Follows links to the file that is to be replaced; it need not exist.

@@ -16,6 +16,7 @@ pub mod error;
 pub mod exit;
 pub mod feature;
 pub mod file;
+pub mod getopt;
 pub mod ipaddr;
 pub mod layout;
 pub mod list;

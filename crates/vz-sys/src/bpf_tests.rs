@@ -142,12 +142,11 @@ fn verifier_says_why() {
     let broken = [Instruction::unless_equal(1, 0).bytes(), YES[0], YES[1]];
     let mut broken = broken.to_vec();
     broken[0][2] = 9;
-    let mut log = vec![0; LOG_SIZE];
-    match load("vz_broken", &broken, Some(&mut log)) {
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+    match syscall::load("vz_broken", DEVICE, &broken) {
+        Err(refused) if refused.source.raw_os_error() == Some(libc::EPERM) => {
             eprintln!("skipped: verifier_says_why: needs CAP_BPF");
         }
-        Err(_) => assert!(log_text(&log).contains("jump out of range"), "{}", log_text(&log)),
+        Err(refused) => assert!(refused.log.contains("jump out of range"), "{}", refused.log),
         Ok(_) => panic!("a broken program was taken"),
     }
 }

@@ -25,6 +25,11 @@ pub fn keep_only(kept: &HashSet<Capability>) -> io::Result<()> {
     caps::set(None, CapSet::Permitted, &left).map_err(io::Error::other)
 }
 
+/// Says whether this process has a capability in effect.
+pub fn has(capability: Capability) -> bool {
+    caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false)
+}
+
 /// Every capability that this kernel knows, of those this program knows.
 pub fn supported() -> impl Iterator<Item = Capability> {
     caps::all()

@@ -22,6 +22,9 @@ const CGROUP2_MAGIC: i64 = 0x6367_7270;
 /// `/sys/kernel/cgroup/delegate`.
 const DELEGATED: [&str; 3] = ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"];
 
+/// A directory deep in which a guest may put groups of its own; none is followed any deeper.
+const DEPTH: usize = 32;
+
 /// Finds where the version 2 hierarchy is mounted: the usual two places first, one `statfs(2)`
 /// each, then whatever `/proc/self/mountinfo` says. `None` where it is not mounted at all.
 ///
@@ -156,6 +159,25 @@ impl Cgroup {
     pub fn processes(&self) -> io::Result<Vec<Pid>> {
         let text = self.read("cgroup.procs")?;
         Ok(text.lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw).collect())
+    }
+
+    /// The processes in the group and in those below it, [`DEPTH`] levels down. A group whose
+    /// list cannot be read (it has just gone, or is threaded: its processes stand in the group
+    /// above) adds none.
+    pub fn all_processes(&self) -> Vec<Pid> {
+        let mut found = Vec::new();
+        self.add_processes(DEPTH, &mut found);
+        found
+    }
+
+    fn add_processes(&self, depth: usize, found: &mut Vec<Pid>) {
+        found.extend(self.processes().unwrap_or_default());
+        let Some(depth) = depth.checked_sub(1) else { return };
+        for name in self.children().unwrap_or_default() {
+            if let Ok(child) = self.child(&name) {
+                child.add_processes(depth, found);
+            }
+        }
     }
 
     /// Says whether any process lives in the group or below it.

@@ -85,40 +85,75 @@ pub fn make(
     settings: &[Setting<'_>],
     attributes: Attributes,
 ) -> io::Result<OwnedFd> {
-    const FSCONFIG_SET_FLAG: u32 = 0;
-    const FSCONFIG_SET_STRING: u32 = 1;
     const FSCONFIG_CMD_CREATE: u32 = 6;
     // SAFETY: fsopen reads a NUL-terminated string.
     let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, fstype.as_ptr(), 1) })?;
-    let configure = |command: u32, key: Option<&CStr>, value: Option<&CStr>| {
-        // SAFETY: key and value are NUL-terminated or null, as the command wants them.
-        checked(unsafe {
-            libc::syscall(
-                libc::SYS_fsconfig,
-                context.as_raw_fd(),
-                command,
-                key.map_or(std::ptr::null(), CStr::as_ptr),
-                value.map_or(std::ptr::null(), CStr::as_ptr),
-                0,
-            )
-        })
-    };
+    configure_all(context.as_raw_fd(), settings)?;
+    configure(context.as_raw_fd(), FSCONFIG_CMD_CREATE, None, None)?;
+    // SAFETY: fsmount takes a descriptor and flags.
+    owned(unsafe {
+        libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 1, attributes.bits() as u32)
+    })
+}
+
+/// Changes the settings of the file system mounted at `place`, all of them: one that is not given
+/// goes back to its default.
+///
+/// # Errors
+/// Those of `fspick(2)`, `fsconfig(2)`.
+pub fn reconfigure(place: Place<'_>, settings: &[Setting<'_>]) -> io::Result<()> {
+    const FSPICK_CLOEXEC: u32 = 0x1;
+    const FSPICK_SYMLINK_NOFOLLOW: u32 = 0x2;
+    const FSPICK_NO_AUTOMOUNT: u32 = 0x4;
+    const FSPICK_EMPTY_PATH: u32 = 0x8;
+    const FSCONFIG_CMD_RECONFIGURE: u32 = 7;
+    let (directory, path, empty) = place.split()?;
+    let flags = FSPICK_CLOEXEC
+        | FSPICK_SYMLINK_NOFOLLOW
+        | FSPICK_NO_AUTOMOUNT
+        | if empty == 0 { 0 } else { FSPICK_EMPTY_PATH };
+    // SAFETY: the path is NUL-terminated and lives across the call.
+    let context =
+        owned(unsafe { libc::syscall(libc::SYS_fspick, directory, path.as_ptr(), flags) })?;
+    configure_all(context.as_raw_fd(), settings)?;
+    configure(context.as_raw_fd(), FSCONFIG_CMD_RECONFIGURE, None, None)
+}
+
+fn configure_all(context: RawFd, settings: &[Setting<'_>]) -> io::Result<()> {
+    const FSCONFIG_SET_FLAG: u32 = 0;
+    const FSCONFIG_SET_STRING: u32 = 1;
     for setting in settings {
         match setting {
             Setting::Flag(key) => {
-                configure(FSCONFIG_SET_FLAG, Some(&CString::new(*key)?), None)?;
+                configure(context, FSCONFIG_SET_FLAG, Some(&CString::new(*key)?), None)?;
             }
             Setting::Text(key, value) => configure(
+                context,
                 FSCONFIG_SET_STRING,
                 Some(&CString::new(*key)?),
                 Some(&CString::new(*value)?),
             )?,
         }
     }
-    configure(FSCONFIG_CMD_CREATE, None, None)?;
-    // SAFETY: fsmount takes a descriptor and flags.
-    owned(unsafe {
-        libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 1, attributes.bits() as u32)
+    Ok(())
+}
+
+fn configure(
+    context: RawFd,
+    command: u32,
+    key: Option<&CStr>,
+    value: Option<&CStr>,
+) -> io::Result<()> {
+    // SAFETY: key and value are NUL-terminated or null, as the command wants them.
+    checked(unsafe {
+        libc::syscall(
+            libc::SYS_fsconfig,
+            context,
+            command,
+            key.map_or(std::ptr::null(), CStr::as_ptr),
+            value.map_or(std::ptr::null(), CStr::as_ptr),
+            0,
+        )
     })
 }
 

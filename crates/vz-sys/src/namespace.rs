@@ -38,6 +38,24 @@ pub fn join(pidfd: BorrowedFd<'_>, namespaces: Namespaces) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Runs it in a thread of its own that has joined a namespace, given by a descriptor of its own or a
+/// pidfd: the caller's namespaces stay. Of use for network namespaces; a thread cannot join
+/// another mount or user namespace alone.
+///
+/// # Errors
+/// Those of starting a thread and of `setns(2)`.
+pub fn within<T: Send>(
+    namespace: BorrowedFd<'_>,
+    kind: Namespaces,
+    run: impl FnOnce() -> T + Send,
+) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let joined = move || join(namespace, kind).map(|()| run());
+        let thread = std::thread::Builder::new().spawn_scoped(scope, joined)?;
+        thread.join().map_err(|_| io::Error::other("the thread has panicked"))?
+    })
+}
+
 /// Leaves the caller's namespaces of these kinds for new ones (`unshare(2)`).
 ///
 /// # Errors

@@ -102,6 +102,27 @@ pub fn namespace_pids(pid: Pid) -> io::Result<Vec<i32>> {
         .unwrap_or_default())
 }
 
+/// A limit on how the kernel counts a process when it has to kill one: its `oom_score_adj`
+/// (proc_pid_oom_score_adj(5)), in thousandths of all memory.
+///
+/// # Errors
+/// When the process is gone.
+pub fn out_of_memory_score(pid: Pid) -> io::Result<i64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj"))?;
+    text.trim().parse().map_err(io::Error::other)
+}
+
+/// Sets it; a child inherits it. `None` is the calling process, in whatever pid namespace it is.
+///
+/// # Errors
+/// When the process is gone; `PermissionDenied` when it is lowered without CAP_SYS_RESOURCE.
+pub fn set_out_of_memory_score(pid: Option<Pid>, score: i64) -> io::Result<()> {
+    let who = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    let path = format!("/proc/{who}/oom_score_adj");
+    let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+    io::Write::write_all(&mut file, score.to_string().as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

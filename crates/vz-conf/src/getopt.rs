@@ -5,12 +5,9 @@
 //! Own code, since clap cannot be made to agree: it takes all words apart before the first value
 //! is looked at (the original refuses the first thing that is wrong, be it a word or a value),
 //! counts options of one meaning as ambiguous, and takes `-1` for an option where a value stands.
-//! `tests/getopt.rs` runs both side by side.
+//! vzctl's `tests/getopt.rs` runs both side by side.
 
 use std::collections::VecDeque;
-
-/// What the messages begin with.
-const PROGRAM: &str = "vzctl";
 
 /// One long option of a command.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +23,8 @@ pub struct LongOption {
 /// The long options and, as getopt(3) writes them, the short ones (`p:h`: `-p VALUE` and `-h`).
 #[derive(Debug, Clone, Copy)]
 pub struct Table<'t> {
+    /// The program, as messages begin.
+    pub program: &'t str,
     /// Long options.
     pub long: &'t [LongOption],
     /// Short options.
@@ -67,16 +66,17 @@ impl<'t> Scanner<'t> {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (text, None),
         };
+        let program = self.table.program;
         let index = self.place_of(name, text)?;
         let option = self.table.long[index];
         match (option.takes_value, value) {
             (false, Some(_)) => {
-                Err(format!("{PROGRAM}: option '--{}' doesn't allow an argument", option.long))
+                Err(format!("{program}: option '--{}' doesn't allow an argument", option.long))
             }
             (false, None) => Ok(Found::Long(index, None)),
             (true, value) => match value.or_else(|| self.words.pop_front()) {
                 Some(value) => Ok(Found::Long(index, Some(value))),
-                None => Err(format!("{PROGRAM}: option '--{}' requires an argument", option.long)),
+                None => Err(format!("{program}: option '--{}' requires an argument", option.long)),
             },
         }
     }
@@ -84,12 +84,12 @@ impl<'t> Scanner<'t> {
     /// The option of this name, or the first that it is the beginning of. `text` is all of the
     /// word, as messages have it.
     fn place_of(&self, name: &str, text: &str) -> Result<usize, String> {
-        let table = self.table.long;
+        let (program, table) = (self.table.program, self.table.long);
         if let Some(exact) = table.iter().position(|option| option.long == name) {
             return Ok(exact);
         }
         let Some(first) = table.iter().position(|option| option.long.starts_with(name)) else {
-            return Err(format!("{PROGRAM}: unrecognized option '--{text}'"));
+            return Err(format!("{program}: unrecognized option '--{text}'"));
         };
         let key = |option: &LongOption| (option.takes_value, option.meaning);
         let others: String = table[first + 1..]
@@ -100,7 +100,7 @@ impl<'t> Scanner<'t> {
         match others.is_empty() {
             true => Ok(first),
             false => Err(format!(
-                "{PROGRAM}: option '--{text}' is ambiguous; possibilities: '--{}'{others}",
+                "{program}: option '--{text}' is ambiguous; possibilities: '--{}'{others}",
                 table[first].long
             )),
         }
@@ -108,10 +108,11 @@ impl<'t> Scanner<'t> {
 
     /// Takes the first letter of the cluster.
     fn short(&mut self) -> Result<Found, String> {
+        let program = self.table.program;
         let letter = self.cluster.remove(0);
         let place = self.table.short.find(letter).filter(|_| !matches!(letter, ':' | ';'));
         let Some(place) = place else {
-            return Err(format!("{PROGRAM}: invalid option -- '{letter}'"));
+            return Err(format!("{program}: invalid option -- '{letter}'"));
         };
         if !self.table.short[place + letter.len_utf8()..].starts_with(':') {
             return Ok(Found::Short(letter, None));
@@ -122,7 +123,7 @@ impl<'t> Scanner<'t> {
         };
         match value {
             Some(value) => Ok(Found::Short(letter, Some(value))),
-            None => Err(format!("{PROGRAM}: option requires an argument -- '{letter}'")),
+            None => Err(format!("{program}: option requires an argument -- '{letter}'")),
         }
     }
 }
@@ -158,6 +159,7 @@ mod tests {
     }
 
     const TABLE: Table<'_> = Table {
+        program: "vzctl",
         long: &[
             option("hostname", true, 0),
             option("host_mac", true, 1),

@@ -1,0 +1,93 @@
+//! The most that a group has held of what the kernel keeps no maximum of: keys of `memory.stat`.
+//!
+//! Whoever watches the group samples them, and they are kept on the group itself, as an extended
+//! attribute that only the node's root sees: they go with the group, and no file is left behind.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::AsFd;
+
+use crate::cgroup::Cgroup;
+use crate::xattr;
+
+/// The attribute: bytes of each of [`SAMPLED`], a blank between.
+const ATTRIBUTE: &str = "trusted.vz.peaks";
+
+/// What is sampled: keys of `memory.stat`, one or several added up.
+pub const SAMPLED: [&[&str]; 6] = [
+    &["kernel"],
+    &["unevictable"],
+    &["shmem"],
+    &["slab_reclaimable"],
+    &["anon", "shmem"],
+    &["anon", "shmem", "kernel"],
+];
+
+/// Bytes, in the order of [`SAMPLED`]; 0 of what was never seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Peaks([u64; SAMPLED.len()]);
+
+impl Peaks {
+    /// What is kept on a group; nothing where nobody has sampled.
+    pub fn load(group: &Cgroup) -> Peaks {
+        let bytes = xattr::get(group.as_fd(), OsStr::new(ATTRIBUTE)).unwrap_or_default();
+        let text = std::str::from_utf8(&bytes).unwrap_or_default();
+        let mut peaks = Peaks::default();
+        for (most, word) in peaks.0.iter_mut().zip(text.split(' ')) {
+            *most = word.parse().unwrap_or(0);
+        }
+        peaks
+    }
+
+    /// The most that these keys have held together, in bytes; `None` when it was never sampled.
+    pub fn of(&self, keys: &[&str]) -> Option<u64> {
+        let place = SAMPLED.iter().position(|sampled| *sampled == keys)?;
+        Some(self.0[place]).filter(|bytes| *bytes > 0)
+    }
+
+    /// Takes a sample of the group, and keeps what has risen.
+    ///
+    /// # Errors
+    /// When `memory.stat` cannot be read, or the attribute cannot be set.
+    pub fn sample(&mut self, group: &Cgroup) -> io::Result<()> {
+        if !self.raise(&group.read("memory.stat")?) {
+            return Ok(());
+        }
+        let words = self.0.map(|bytes| bytes.to_string());
+        let text = words.join(" ");
+        xattr::set(group.as_fd(), OsStr::new(ATTRIBUTE), text.as_bytes()).map_err(Into::into)
+    }
+
+    /// Says whether anything has risen.
+    fn raise(&mut self, text: &str) -> bool {
+        let value = |key: &&str| -> Option<u64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?;
+            line.trim().parse().ok()
+        };
+        let mut has_risen = false;
+        for (keys, most) in SAMPLED.iter().zip(&mut self.0) {
+            let sum = keys.iter().map(value).sum::<Option<u64>>().unwrap_or(0);
+            has_risen |= sum > *most;
+            *most = sum.max(*most);
+        }
+        has_risen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_only_rise() {
+        let mut peaks = Peaks::default();
+        assert!(peaks.raise("anon 5\nkernel 7\nkernel_stack 1\nshmem 2\n"));
+        assert!(!peaks.raise("anon 6\nkernel 6\nshmem 1\n"));
+        assert_eq!((peaks.of(&["kernel"]), peaks.of(&["anon", "shmem"])), (Some(7), Some(7)));
+        assert_eq!(peaks.of(&["anon", "shmem", "kernel"]), Some(14));
+        // This kernel does not tell it.
+        assert_eq!(peaks.of(&["unevictable"]), None);
+        assert!(peaks.raise("anon 7\nkernel 6\nshmem 1\n"));
+        assert!(!peaks.raise(""));
+    }
+}
