@@ -138,9 +138,13 @@ impl What {
         }
     }
 
-    /// Needs beancounters.
-    pub fn is_counted(&self) -> bool {
-        matches!(self, What::Counter(..) | What::Vswap)
+    /// The beancounter it needs.
+    pub fn beancounter(&self) -> Option<Resource> {
+        match self {
+            What::Counter(resource, _) => Some(*resource),
+            What::Vswap => Some(Resource::Physpages),
+            _ => None,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vz_conf::ctid::Ctid;
+use vz_conf::ubc::Resource;
 use vz_core::accounting::{Cgroups, Imitation, Source};
 use vz_core::listing::{self, ListError, Listed, Request};
 use vz_core::names;
@@ -101,7 +102,7 @@ fn list(options: &Options) -> Result<String, Failure> {
     }
     let source: Box<dyn Source> = match directory("VZ_PROC") {
         Some(directory) => Box::new(Imitation::new(directory.into())),
-        None => Box::new(Cgroups::new(&node)),
+        None => Box::new(Cgroups::new(&node).counting(beancounters(options, &fields))),
     };
     let request = request(options, &fields, ids);
     let mut list = match listing::collect(&node, source.as_ref(), &request, &mut Stderr) {
@@ -156,7 +157,7 @@ fn request(options: &Options, fields: &[&Field], ids: Vec<Ctid>) -> Request {
         status: shown(|what| matches!(what, What::Status))
             || sorted(|what| matches!(what, What::Status)),
         names: options.name.is_some() || shown(What::is_name) || sorted(What::is_name),
-        beancounters: shown(What::is_counted) || sorted(What::is_counted),
+        beancounters: !beancounters(options, fields).is_empty(),
         cpu_shares: shown(|what| matches!(what, What::CpuLimit | What::CpuUnits)),
         cpus: shown(|what| matches!(what, What::Cpus)),
         activity: shown(|what| matches!(what, What::LoadAverage | What::Uptime)),
@@ -166,6 +167,15 @@ fn request(options: &Options, fields: &[&Field], ids: Vec<Ctid>) -> Request {
             || shown(|what| !what.is_known())
             || sorted(|what| !what.is_known()),
     }
+}
+
+/// The beancounters that are shown or sorted by.
+fn beancounters(options: &Options, fields: &[&Field]) -> Vec<Resource> {
+    let all = fields.iter().copied().chain([options.sort.field]);
+    let mut found: Vec<Resource> = all.filter_map(|field| field.what.beancounter()).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// A container passes a filter when it has the value and the pattern matches that.

@@ -2,7 +2,8 @@
 //!
 //! It is the parent of the container's init and sees how that ends; it owns the console and reads
 //! what is written there, so that a guest never blocks on it, and hands it to the `vzctl console`
-//! that is attached. When init has ended, vzevent takes its place. It knows nothing of
+//! that is attached; it samples what the kernel keeps no maximum of. When init has ended, vzevent takes its
+//! place. It knows nothing of
 //! configurations and allocates next to nothing: it is there once for each container, all the time.
 //!
 //! `vzmon CTID VZEVENT PIDFD MASTER TERMINAL LISTENER`: the container; the program that takes over;
@@ -27,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod console;
+mod sampler;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -43,6 +45,7 @@ use vz_sys::foreign_init::Sentinel;
 use vz_sys::pidfd::{self, Ended};
 
 use crate::console::Console;
+use crate::sampler::Sampler;
 
 /// How init ends when it was told to restart: the kernel shows reboot(2) in a pid namespace as
 /// death by this signal, and a halt as death by SIGINT (pid_namespaces(7)).
@@ -51,6 +54,9 @@ const RESTART: i32 = nix::libc::SIGHUP;
 /// After how many milliseconds a sentinel that could not be made is tried again: the container may
 /// have been at the limit of its processes.
 const TRY_AGAIN: u16 = 10_000;
+
+/// After how many milliseconds it is time for a sample.
+const SAMPLES: u16 = sampler::PERIOD.as_millis() as u16;
 
 /// One that was killed sooner than this is taken for one that could not be made.
 const SOON: Duration = Duration::from_millis(100);
@@ -133,12 +139,14 @@ struct Watch<'a> {
     init: BorrowedFd<'a>,
     console: Console,
     witness: Witness,
+    sampler: Option<Sampler>,
 }
 
 impl<'a> Watch<'a> {
     fn over(init: BorrowedFd<'a>, console: Console) -> io::Result<Watch<'a>> {
         let witness = if pidfd::is_child(init)? { Witness::Ourselves } else { Witness::Missing };
-        let mut watch = Watch { init, console, witness };
+        let sampler = Sampler::of_own_container();
+        let mut watch = Watch { init, console, witness, sampler };
         watch.post_sentinel();
         Ok(watch)
     }
@@ -155,6 +163,9 @@ impl<'a> Watch<'a> {
     /// Sees to the console until init has ended. How is `None` when nobody can tell.
     fn wait(mut self) -> io::Result<Option<Ended>> {
         loop {
+            if let Some(sampler) = &mut self.sampler {
+                sampler.wake();
+            }
             let Some(Ready { sentinel_ended, init_ended, console }) = self.poll()? else {
                 self.post_sentinel();
                 self.console.wake();
@@ -186,6 +197,7 @@ impl<'a> Watch<'a> {
         let timeout = match self.witness {
             _ if self.console.is_resting() => PollTimeout::from(REST),
             Witness::Missing => PollTimeout::from(TRY_AGAIN),
+            _ if self.sampler.is_some() => PollTimeout::from(SAMPLES),
             _ => PollTimeout::NONE,
         };
         let mut descriptors = wanted.map(|wanted| {

@@ -16,10 +16,11 @@ use crate::error::OsText;
 
 mod cgroups;
 pub mod column;
+mod counting;
 mod imitation;
 
 pub use cgroups::{Cgroups, container_of, process_of};
-pub use imitation::Imitation;
+pub use imitation::{Imitation, beancounter_table};
 
 /// Why a source has nothing to say.
 #[derive(Debug, thiserror::Error)]
@@ -174,6 +175,17 @@ pub trait Source {
     /// # Errors
     /// When none can be read at all.
     fn cpu_shares(&self, running: &[Ctid]) -> Answer<BTreeMap<Ctid, CpuShare>>;
+
+    /// The CPUUNITS in force for the node's own processes ([`Ctid::NODE`]), where the source knows
+    /// them, and for all containers that run.
+    ///
+    /// # Errors
+    /// When none can be read at all.
+    fn cpu_units(&self) -> Answer<Vec<(Ctid, u64)>>;
+
+    /// Whether kernel memory and socket buffers are counted in RAM as well. The OpenVZ kernel
+    /// counted them beside it.
+    fn counts_kernel_memory_as_ram(&self) -> bool;
 
     /// On how many CPUs these containers may run at once, where that is limited.
     fn cpus(&self, running: &[Ctid]) -> BTreeMap<Ctid, u64>;

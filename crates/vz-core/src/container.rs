@@ -14,7 +14,7 @@ use vz_conf::file::ConfFile;
 use vz_conf::layout::Layout;
 use vz_conf::param::Scope;
 use vz_conf::warning::Warning;
-use vz_sys::{mount, pidfd};
+use vz_sys::{mount, pidfd, proc};
 
 use crate::error::{Context, Error, OsText, Result};
 use crate::group::Place;
@@ -186,7 +186,9 @@ impl<'n> Container<'n> {
             let left = end.saturating_duration_since(Instant::now());
             let ours =
                 std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == vzevent);
-            if !ours {
+            // One that has begun to end since it was looked at has no program to be known by.
+            let ends = || proc::is_exiting(Pid::from_raw(pid)).unwrap_or(true);
+            if !ours && (left.is_zero() || !ends()) {
                 return Ok(outcome);
             }
             if let Ok(holder) = pidfd::open(Pid::from_raw(pid))

@@ -13,7 +13,6 @@ use vz_sys::namespace::Namespaces;
 use vz_sys::seccomp::{CONTAINER_DENY, Rule, UNMAPPED_DENY};
 
 use crate::container::Container;
-use crate::enforced;
 use crate::error::Result;
 use crate::group::Place;
 use crate::limits;
@@ -97,7 +96,7 @@ pub struct Description {
     pub hostname: String,
     /// Its cgroup.
     pub place: Place,
-    /// What is written there.
+    /// What is set there, and in its processes and namespaces.
     pub limits: Vec<limits::Write>,
     /// Devices it may use.
     pub devices: Vec<DeviceRule>,
@@ -105,8 +104,6 @@ pub struct Description {
     pub entry: Entry,
     /// init's environment.
     pub environment: Vec<String>,
-    /// Limits asked for that nothing enforces yet.
-    no_limits: Vec<&'static str>,
     /// Parameters of the network that nothing is made of yet.
     no_network: Vec<&'static str>,
     root: std::path::PathBuf,
@@ -131,11 +128,10 @@ impl Description {
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| "localhost".to_owned()),
             place: container.group_place()?,
-            limits: limits::writes(config),
+            limits: limits::writes(config, &container.private),
             devices: devices(config),
             entry: Entry::of(config, user_namespace),
             environment: environment(),
-            no_limits: enforced::missing_limits(config),
             no_network: no_network(config),
             root: container.root.clone(),
         })
@@ -158,12 +154,6 @@ impl Description {
         }
         if !self.user_namespace && self.entry.capabilities.contains(&ASKED_UNMAPPED) {
             report.error("WARNING: with SYS_ADMIN it is not kept in: it can take over the node");
-        }
-        if !self.no_limits.is_empty() {
-            report.error(&format!(
-                "Warning: not enforced by this version: {}",
-                self.no_limits.join(" ")
-            ));
         }
         if !self.no_network.is_empty() {
             report.error(&format!(

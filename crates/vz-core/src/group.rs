@@ -72,6 +72,11 @@ impl Place {
         }
     }
 
+    /// The group of all containers below the hierarchy's mount.
+    pub fn parent(&self) -> &Path {
+        &self.parent
+    }
+
     /// The container's group below the hierarchy's mount.
     pub fn relative(&self) -> PathBuf {
         self.parent.join(&self.name)

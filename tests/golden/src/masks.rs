@@ -103,7 +103,7 @@ const FILTERS: &[Filter] = &[
     },
     Filter {
         name: "CPU limits that this node cannot set",
-        pattern: r"^Setting CPU (limit|units): \d+$",
+        pattern: r"^Setting (CPU (limit|units|mask)|CPUs|NUMA node mask): [\d,-]+$",
         side: Side::ExpectedWithoutControllers,
         reason: "COMPAT.md: `Setting …` is said only of what is set",
     },
@@ -139,7 +139,7 @@ const FILTERS: &[Filter] = &[
     },
     Filter {
         name: "limits that are not enforced",
-        pattern: r"^Warning: not enforced, this node has no cgroup v2 controller for: ",
+        pattern: r"^Warning: not enforced, ",
         side: Side::Ours,
         reason: "COMPAT.md: a limit that this node cannot hold is named, never passed over",
     },

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
@@ -15,25 +15,24 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use vz_conf::ctid::Ctid;
 use vz_conf::layout::Layout;
-use vz_conf::ubc::{PAGE, Resource, UNLIMITED};
+use vz_conf::ubc::Resource;
 use vz_sys::cgroup::{self, Cgroup};
 use vz_sys::{proc, quota};
 
+use super::counting::{Counting, FileLocks};
 use super::imitation::status_field;
 use super::{
-    Activity, Answer, Beancounters, Counter, CpuShare, DiskCounter, DiskPlace, DiskUsage, Process,
-    Running, Source, SourceError,
+    Activity, Answer, Beancounters, CpuShare, DiskCounter, DiskPlace, DiskUsage, Process, Running,
+    Source, SourceError,
 };
 use crate::addresses;
 use crate::container::is_mounted;
 use crate::error::OsText;
 use crate::group::{self, Place};
-use crate::limits;
+use crate::limits::{self, InForce};
 use crate::node::Node;
+use crate::sockets::{self, Usage};
 use crate::state::State;
-
-/// A directory deep in which a guest may put groups of its own; none is followed any deeper.
-const DEPTH: usize = 32;
 
 /// The kernel's own accounting.
 #[derive(Debug)]
@@ -41,12 +40,26 @@ pub struct Cgroups<'n> {
     node: &'n Node,
     /// The states of those found running, so that no column looks for them again.
     running: RefCell<BTreeMap<Ctid, State>>,
+    /// The beancounters that are asked for; `None` for all.
+    wanted: Option<Vec<Resource>>,
+    file_locks: FileLocks,
 }
 
 impl<'n> Cgroups<'n> {
     /// Of this node.
     pub fn new(node: &'n Node) -> Cgroups<'n> {
-        Cgroups { node, running: RefCell::default() }
+        Cgroups {
+            node,
+            running: RefCell::default(),
+            wanted: None,
+            file_locks: FileLocks::default(),
+        }
+    }
+
+    /// Counts only these beancounters: some cost a look at each process.
+    #[must_use]
+    pub fn counting(self, wanted: Vec<Resource>) -> Cgroups<'n> {
+        Cgroups { wanted: Some(wanted), ..self }
     }
 
     /// The state of a container that runs, as it was when it was first asked for. That its group has
@@ -77,6 +90,21 @@ impl<'n> Cgroups<'n> {
         running.iter().filter_map(|id| Some((*id, value(self, *id)?))).collect()
     }
 
+    /// What sock_diag says of the network namespaces of these containers, when that is asked for:
+    /// the programs on the cgroup count TCP sockets by themselves.
+    fn socket_usage(&self, running: &[Ctid], wanted: &[Resource]) -> BTreeMap<Ctid, Usage> {
+        let asked = sockets::RESOURCES.iter().filter(|it| **it != Resource::Numtcpsock);
+        if !asked.into_iter().any(|resource| wanted.contains(resource)) {
+            return BTreeMap::new();
+        }
+        let inits: Vec<(Ctid, OwnedFd)> =
+            running.iter().filter_map(|id| Some((*id, self.state(*id)?.init?.open()?))).collect();
+        let descriptors: Vec<_> = inits.iter().map(|(_, init)| init.as_fd()).collect();
+        let found = sockets::buffers(&descriptors).unwrap_or_default();
+        let ids = inits.iter().map(|(id, _)| *id);
+        ids.zip(found).filter_map(|(id, usage)| Some((id, usage.ok()?))).collect()
+    }
+
     fn unopened(&self, path: &Path, source: impl Into<OsText>) -> SourceError {
         SourceError { path: self.node.shown(path), source: source.into() }
     }
@@ -103,15 +131,38 @@ impl Source for Cgroups<'_> {
     }
 
     fn beancounters(&self, running: &[Ctid]) -> Answer<BTreeMap<Ctid, Beancounters>> {
-        Ok(self.each(running, |source, id| {
+        let wanted = self.wanted.as_deref().unwrap_or(&Resource::ALL);
+        let mut usage = self.socket_usage(running, wanted);
+        let mut found = BTreeMap::new();
+        for id in running {
             // One that runs has beancounters, also where nothing can be read of them.
-            let groups = source.groups(id);
-            Some(groups.map_or_else(Beancounters::default, |(top, init)| counters(&top, &init)))
-        }))
+            let counters = match self.groups(*id) {
+                None => Beancounters::default(),
+                Some((top, inner)) => {
+                    let in_force = InForce::load(self.node, *id).beancounters;
+                    let init = self.state(*id).and_then(|state| state.init);
+                    Counting::new(&top, &inner, in_force, init.map(|init| init.pid))
+                        .with_sockets(usage.remove(id))
+                        .beancounters(wanted, &self.file_locks)
+                }
+            };
+            found.insert(*id, counters);
+        }
+        Ok(found)
     }
 
     fn cpu_shares(&self, running: &[Ctid]) -> Answer<BTreeMap<Ctid, CpuShare>> {
         Ok(self.each(running, |source, id| source.groups(id).map(|(top, _)| cpu_share(&top))))
+    }
+
+    fn cpu_units(&self) -> Answer<Vec<(Ctid, u64)>> {
+        let running: Vec<Ctid> = self.running()?.into_iter().map(|one| one.id).collect();
+        let shares = self.cpu_shares(&running)?;
+        Ok(shares.into_iter().map(|(id, share)| (id, share.units)).collect())
+    }
+
+    fn counts_kernel_memory_as_ram(&self) -> bool {
+        true
     }
 
     fn cpus(&self, _running: &[Ctid]) -> BTreeMap<Ctid, u64> {
@@ -183,70 +234,9 @@ pub fn container_of(pid: i32) -> Option<Ctid> {
     }
 }
 
-/// Reads what is counted: processes, and memory in the forms the kernel tells apart.
-fn counters(top: &Cgroup, init: &Cgroup) -> Beancounters {
-    let mut counters = Beancounters::default();
-    counters.set(Resource::Numproc, processes(top, init));
-    let memory = |name: &str| number(top, name);
-    let pages = |bytes: Option<u64>| bytes.map(|bytes| bytes / PAGE);
-    let limited = |held, maxheld, limit: Option<u64>, failcnt| Counter {
-        held,
-        maxheld,
-        // A container with a limit of RAM or swap has a barrier of 0, as `0:limit` says.
-        barrier: if limit.is_some() { 0 } else { UNLIMITED },
-        limit: limit.unwrap_or(UNLIMITED),
-        failcnt,
-    };
-    let held = pages(memory("memory.current"));
-    let most = pages(memory("memory.peak"));
-    let failures = event(top, "memory.events", "max");
-    let physpages = limited(held, most, pages(memory("memory.max")), failures);
-    counters.set(Resource::Physpages, physpages);
-    let held = pages(memory("memory.swap.current"));
-    let most = pages(memory("memory.swap.peak"));
-    let failures = event(top, "memory.swap.events", "fail");
-    let swappages = limited(held, most, pages(memory("memory.swap.max")), failures);
-    counters.set(Resource::Swappages, swappages);
-    let kernel = event(top, "memory.stat", "kernel");
-    counters.set(Resource::Kmemsize, Counter { held: kernel, ..Counter::UNCOUNTED });
-    let shared = pages(event(top, "memory.stat", "shmem"));
-    counters.set(Resource::Shmpages, Counter { held: shared, ..Counter::UNCOUNTED });
-    counters
-}
-
-/// Processes and threads. Without the controller they are counted one by one.
-fn processes(top: &Cgroup, init: &Cgroup) -> Counter {
-    let limit = number(top, "pids.max").unwrap_or(UNLIMITED);
-    Counter {
-        held: number(init, "pids.current").or_else(|| Some(threads(init, DEPTH))),
-        maxheld: number(init, "pids.peak"),
-        barrier: limit,
-        limit,
-        failcnt: event(top, "pids.events", "max"),
-    }
-}
-
-/// The threads in a group and below it. `cgroup.threads` and not `cgroup.procs`: the guest may
-/// have made threaded groups, where the latter cannot be read, and numproc counts threads too.
-fn threads(group: &Cgroup, depth: usize) -> u64 {
-    let own = group.read("cgroup.threads").map_or(0, |text| text.lines().count() as u64);
-    if depth == 0 {
-        return own;
-    }
-    let below = group.children().unwrap_or_default();
-    let below = below.iter().filter_map(|name| group.child(name).ok());
-    own + below.map(|child| threads(&child, depth - 1)).sum::<u64>()
-}
-
 /// The number in a file of a group; `None` for `max` and when its controller is not there.
 fn number(group: &Cgroup, file: &str) -> Option<u64> {
     group.read(file).ok()?.trim().parse().ok()
-}
-
-/// The number behind a key, in a file of one key on each line.
-fn event(group: &Cgroup, file: &str, key: &str) -> Option<u64> {
-    let text = group.read(file).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 /// The CPU limit and weight in force.
@@ -259,7 +249,7 @@ fn cpu_share(top: &Cgroup) -> CpuShare {
     CpuShare {
         limit: top.read("cpu.max").ok().and_then(percent).unwrap_or(0),
         // A weight of 100 is the default of 1000 units.
-        units: number(top, "cpu.weight").map_or(limits::DEFAULT_CPUUNITS, |weight| weight * 10),
+        units: number(top, "cpu.weight").map_or(limits::DEFAULT_CPUUNITS, limits::cpu_units),
     }
 }
 
@@ -317,52 +307,6 @@ mod tests {
         }
         let group = Cgroup::open(directory.path()).unwrap();
         (directory, group)
-    }
-
-    #[test]
-    fn counters_of_all_controllers() {
-        let (_top, top) = group(&[
-            ("pids.max", "240\n"),
-            ("pids.events", "max 3\n"),
-            ("memory.current", "8192\n"),
-            ("memory.peak", "16384\n"),
-            ("memory.max", "40960\n"),
-            ("memory.events", "low 0\nhigh 0\nmax 7\noom 1\n"),
-            ("memory.stat", "anon 1\nkernel 5000\nkernel_stack 9\nshmem 4096\n"),
-            ("memory.swap.current", "0\n"),
-            ("memory.swap.max", "max\n"),
-        ]);
-        let (_init, init) = group(&[("pids.current", "15\n"), ("pids.peak", "29\n")]);
-        let found = counters(&top, &init);
-        let expected = |held, maxheld, barrier, limit, failcnt| Counter {
-            held,
-            maxheld,
-            barrier,
-            limit,
-            failcnt,
-        };
-        assert_eq!(found.get(Resource::Numproc), expected(Some(15), Some(29), 240, 240, Some(3)));
-        assert_eq!(found.get(Resource::Physpages), expected(Some(2), Some(4), 0, 10, Some(7)));
-        assert_eq!(
-            found.get(Resource::Swappages),
-            expected(Some(0), None, UNLIMITED, UNLIMITED, None)
-        );
-        assert_eq!(found.get(Resource::Kmemsize).held, Some(5000));
-        assert_eq!(found.get(Resource::Shmpages).held, Some(1));
-        assert_eq!(found.get(Resource::Numfile), Counter::UNCOUNTED);
-    }
-
-    #[test]
-    fn threads_are_counted_without_a_controller() {
-        let (directory, init) = group(&[("cgroup.threads", "10\n11\n12\n")]);
-        let deeper = directory.path().join("a/b");
-        std::fs::create_dir_all(&deeper).unwrap();
-        std::fs::write(deeper.join("cgroup.threads"), "20\n").unwrap();
-        std::fs::write(directory.path().join("a/cgroup.threads"), "").unwrap();
-        let (_top, top) = group(&[]);
-        let counter = processes(&top, &init);
-        assert_eq!((counter.held, counter.maxheld, counter.limit), (Some(4), None, UNLIMITED));
-        assert_eq!(threads(&init, 1), 3);
     }
 
     #[test]

@@ -56,11 +56,19 @@ impl Source for Imitation {
     fn beancounters(&self, _running: &[Ctid]) -> Answer<BTreeMap<Ctid, Beancounters>> {
         // The error is about the second file, the one that every such kernel had.
         let text = self.text("bc/resources").or_else(|_| self.text("user_beancounters"))?;
-        Ok(beancounters(&text))
+        Ok(beancounter_table(&text).into_iter().collect())
     }
 
     fn cpu_shares(&self, _running: &[Ctid]) -> Answer<BTreeMap<Ctid, CpuShare>> {
         Ok(self.text("fairsched")?.lines().filter_map(fairsched_line).collect())
+    }
+
+    fn cpu_units(&self) -> Answer<Vec<(Ctid, u64)>> {
+        Ok(fairsched_units(&self.text("fairsched")?))
+    }
+
+    fn counts_kernel_memory_as_ram(&self) -> bool {
+        false
     }
 
     fn cpus(&self, running: &[Ctid]) -> BTreeMap<Ctid, u64> {
@@ -120,35 +128,25 @@ fn veinfo_line(line: &str) -> Option<Running> {
     Some(Running { id, addresses: Some(addresses) })
 }
 
-/// Lines `resource held maxheld barrier limit failcnt`; the first of a container begins with its
+/// The containers of a text like `/proc/user_beancounters`, in its order: lines
+/// `resource held maxheld barrier limit failcnt`, of which the first of a container begins with its
 /// id and a colon.
-fn beancounters(text: &str) -> BTreeMap<Ctid, Beancounters> {
-    let mut found = BTreeMap::new();
-    let mut current: Option<Beancounters> = None;
-    let mut id = None;
+pub fn beancounter_table(text: &str) -> Vec<(Ctid, Beancounters)> {
+    let mut found: Vec<(Option<Ctid>, Beancounters)> = Vec::new();
     for line in text.lines() {
         let mut line = line;
         if let Some((head, rest)) = line.split_once(':') {
             let Ok(number) = head.trim().parse() else { continue };
-            keep(&mut found, id, current.take());
-            (id, current, line) = (container(number), Some(Beancounters::default()), rest);
+            found.push((container(number), Beancounters::default()));
+            line = rest;
         }
-        if let (Some(counters), Some((resource, counter))) = (&mut current, resource_line(line)) {
+        if let (Some((_, counters)), Some((resource, counter))) =
+            (found.last_mut(), resource_line(line))
+        {
             counters.set(resource, counter);
         }
     }
-    keep(&mut found, id, current);
-    found
-}
-
-fn keep(
-    found: &mut BTreeMap<Ctid, Beancounters>,
-    id: Option<Ctid>,
-    counters: Option<Beancounters>,
-) {
-    if let (Some(id), Some(counters)) = (id, counters) {
-        found.insert(id, counters);
-    }
+    found.into_iter().filter_map(|(id, counters)| Some((id?, counters))).collect()
 }
 
 fn resource_line(line: &str) -> Option<(Resource, Counter)> {
@@ -179,6 +177,27 @@ fn fairsched_line(line: &str) -> Option<(Ctid, CpuShare)> {
         units: (ALL_CPUUNITS / weight as f64).round_ties_even() as u64,
     };
     Some((container(id)?, share))
+}
+
+/// The id of the node's own processes in `fairsched`.
+const FAIRSCHED_NODE: u64 = i32::MAX as u64;
+
+/// CPUUNITS by the columns `id` and `weight`, cut to whole ones, in the order of the table. Rows of
+/// a container's own groups have their parent in the first column.
+fn fairsched_units(text: &str) -> Vec<(Ctid, u64)> {
+    let mut lines = text.lines().skip_while(|line| line.starts_with("Version:"));
+    let header: Vec<&str> = lines.next().unwrap_or_default().split_ascii_whitespace().collect();
+    let column = |name| header.iter().position(|one| *one == name);
+    let (Some(id), Some(weight)) = (column("id"), column("weight")) else { return Vec::new() };
+    let row = |line: &str| {
+        let fields: Vec<Option<u64>> = numbers(line).collect();
+        let field = |index: usize| fields.get(index).copied().flatten();
+        let (parent, id, weight) = (field(0)?, field(id)?, field(weight)?);
+        let owner = if id == FAIRSCHED_NODE { Some(Ctid::NODE) } else { container(id) };
+        let units = ALL_CPUUNITS as u64 / weight.max(1);
+        (parent == 0).then_some((owner?, units))
+    };
+    lines.filter_map(row).collect()
 }
 
 fn activity_line(line: &str) -> Option<(Ctid, Activity)> {
@@ -226,6 +245,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn beancounter_map(text: &str) -> BTreeMap<Ctid, Beancounters> {
+        beancounter_table(text).into_iter().collect()
+    }
+
     fn id(number: u32) -> Ctid {
         Ctid::new(number).unwrap()
     }
@@ -248,7 +271,7 @@ mod tests {
              \x20 8: kmemsize 1 2 3 4 5\n dummy 0 0 0 0 0\n numproc 6 7 8 9 10\n\
              \x20 9: numproc 11 12 13 14 15\n physpages 1 2 3 4\n\
              \x20 0: numproc 1 1 1 1 1\n";
-        let found = beancounters(text);
+        let found = beancounter_map(text);
         assert_eq!(found.keys().copied().collect::<Vec<_>>(), [id(8), id(9)]);
         let counter = found[&id(8)].get(Resource::Numproc);
         assert_eq!((counter.held, counter.maxheld, counter.failcnt), (Some(6), Some(7), Some(10)));
@@ -265,6 +288,15 @@ mod tests {
         assert_eq!(share(" 1 101 101 500 0 15"), None);
         assert_eq!(share(" 0 101 0 0 0"), None);
         assert_eq!(share(" 0 2147483647 0 500 0"), None);
+    }
+
+    #[test]
+    fn cpu_units_of_the_node_and_all_others() {
+        let text = "Version: 2.6 debug\n veid id parent weight rate\n 0 2147483647 0 500 0\n\
+                    0 107 0 333 0\n 0 108 0 0 0\n 1 101 101 500 0\n 0 0 0 5 0\n x\n";
+        let found = fairsched_units(text);
+        assert_eq!(found, [(Ctid::NODE, 1000), (id(107), 1501), (id(108), 500_000)]);
+        assert_eq!(fairsched_units("id other\n0 1 2\n"), []);
     }
 
     #[test]
@@ -287,7 +319,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text(text in "[-0-9a-z: .\n]*") {
-            let _ = (beancounters(&text), disk_usage(&text));
+            let _ = (beancounter_map(&text), disk_usage(&text), fairsched_units(&text));
             for line in text.lines() {
                 let _ = (veinfo_line(line), fairsched_line(line), activity_line(line));
                 let _ = status_field(line.as_bytes(), "a");

@@ -20,13 +20,14 @@ use vz_sys::clone::{self, Process, Request};
 use vz_sys::namespace::{self, Namespaces};
 use vz_sys::pidfd::{self, Ended};
 use vz_sys::seccomp::Program;
-use vz_sys::{caps, rlimit};
+use vz_sys::{caps, proc, rlimit};
 
 use crate::container::Container;
 use crate::description::{Entry, PATH};
 use crate::error::{Context, Error, Result};
 use crate::lifecycle::script::{self, Script};
 use crate::lifecycle::stop::open_init;
+use crate::limits::InForce;
 use crate::report::Report;
 
 /// A child's exit code for: none of the programs could be executed. Not one that shells use.
@@ -137,6 +138,8 @@ pub struct Entrance<'a> {
     namespaces: Namespaces,
     entry: Entry,
     seccomp: Program,
+    /// What its processes' scores for being killed are moved by.
+    score: i64,
 }
 
 impl<'a> Entrance<'a> {
@@ -160,7 +163,8 @@ impl<'a> Entrance<'a> {
             namespaces |= Namespaces::USER;
         }
         let hierarchy = container.node.cgroup_hierarchy()?;
-        Ok(Entrance { init, pid, hierarchy, namespaces, entry, seccomp })
+        let score = InForce::load(container.node, container.id).score;
+        Ok(Entrance { init, pid, hierarchy, namespaces, entry, seccomp, score })
     }
 
     /// Makes a process in the container that runs `body`, whose value is its exit code. What
@@ -216,6 +220,9 @@ impl<'a> Entrance<'a> {
         // be, whatever it was before, and what it has open is not closed until after that.
         clone::close_in_child_all_but(&[&[self.init], kept].concat());
         let _ = rlimit::copy_from(Pid::from_raw(1));
+        if self.score != 0 {
+            let _ = proc::set_out_of_memory_score(None, self.score);
+        }
         namespace::join(self.init, self.namespaces)?;
         namespace::become_root()?;
         // The old directory is the node's: it must not be reachable as `.` (CVE-2024-21626).

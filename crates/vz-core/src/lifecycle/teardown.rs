@@ -16,6 +16,7 @@ use crate::error::{Context, Error, OsText, Result};
 use crate::group::Place;
 use crate::lifecycle::stop::open_init;
 use crate::lifecycle::{console, mounting};
+use crate::limits::{self, InForce};
 use crate::old_cgroup;
 use crate::report::Report;
 use crate::state::{Phase, State};
@@ -67,6 +68,7 @@ pub fn kill_everything(container: &Container<'_>) -> Result<()> {
     }
     for place in places(container, state.as_ref())? {
         place.clear().at(Exit::StopFailed, "Cannot clear the cgroup", &place.path())?;
+        limits::sum_up_containers(&place);
     }
     if let Some(init) = &init {
         wait_for_end(init.as_fd())?;
@@ -124,6 +126,8 @@ pub fn cancel_restart(container: &Container<'_>) -> Result<bool> {
 pub(super) fn forget(container: &Container<'_>) -> Result<()> {
     console::remove_socket(container);
     addresses::forget(container.node, container.id)?;
+    let limits = InForce::forget(container.node, container.id);
+    limits.context(Exit::SystemError, || "Cannot remove the limits in force".into())?;
     let path = container.node.state_path(container.id);
     State::remove(&path).at(Exit::SystemError, "Cannot remove", &path)
 }

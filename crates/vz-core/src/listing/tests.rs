@@ -21,6 +21,12 @@ impl Source for Known {
     fn cpu_shares(&self, _: &[Ctid]) -> Answer<BTreeMap<Ctid, CpuShare>> {
         Ok(BTreeMap::new())
     }
+    fn cpu_units(&self) -> Answer<Vec<(Ctid, u64)>> {
+        Ok(Vec::new())
+    }
+    fn counts_kernel_memory_as_ram(&self) -> bool {
+        false
+    }
     fn cpus(&self, _: &[Ctid]) -> BTreeMap<Ctid, u64> {
         BTreeMap::new()
     }

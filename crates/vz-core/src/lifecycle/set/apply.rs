@@ -3,12 +3,15 @@
 
 use std::os::fd::AsFd;
 
+use nix::unistd::Pid;
 use vz_conf::change::Change;
 use vz_conf::config::Config;
 use vz_conf::exit::Exit;
 use vz_conf::layout::Layout;
 use vz_conf::param::{Applies, PARAMS, Param, ParamId};
+use vz_conf::ubc::{Resource, UNLIMITED};
 use vz_sys::bpf::DeviceProgram;
+use vz_sys::cgroup::Cgroup;
 use vz_sys::namespace::{self, Namespaces};
 use vz_sys::pidfd;
 
@@ -17,8 +20,9 @@ use crate::dist::{self, Distribution};
 use crate::error::{Context, Error, Result};
 use crate::group::Place;
 use crate::lifecycle::exec;
+use crate::limits::{self, Group, InForce, Means, Missing, Target};
 use crate::report::Report;
-use crate::{description, enforced, layout, limits};
+use crate::{description, layout, sockets};
 
 /// Applies the change, step by step.
 ///
@@ -43,6 +47,7 @@ pub fn apply(
     if change.values.devices.is_some() {
         set_devices(container, &after, report)?;
     }
+    set_io(container, change, &after, report)?;
     if let Some(hostname) = &change.values.hostname {
         set_host_name(container, hostname)?;
     }
@@ -52,7 +57,7 @@ pub fn apply(
     if changes_quota(container, change) {
         layout::set_quota(container, &after)?;
     }
-    tell_not_enforced(change, report);
+    tell_not_enforced(container, change, &after, report);
     Ok(())
 }
 
@@ -68,23 +73,9 @@ pub fn reset_beancounters(
     if !running {
         return Err(Error::NotRunning);
     }
-    let writes = limits::writes(&container.config);
-    let writes = writes.into_iter().filter(limits::is_beancounter).collect();
-    write_beancounters(container, writes, report)
-}
-
-/// Says what is set of the I/O limits; that was always said before it was tried.
-pub fn tell_io(change: &Change, report: &mut dyn Report) {
-    for (name, limit, unit) in [
-        ("iolimit", change.values.iolimit, "bytes/sec"),
-        ("iopslimit", change.values.iopslimit, "iops"),
-    ] {
-        match limit {
-            None => {}
-            Some(0) => report.info(&format!("Setting {name}: 0 (unlimited)")),
-            Some(limit) => report.info(&format!("Setting {name}: {limit} {unit}")),
-        }
-    }
+    let mut writes = limits::writes(&container.config, &container.private);
+    writes.retain(|write| write.group() == Group::Beancounters);
+    write_beancounters(container, &container.config, &writes, report)
 }
 
 fn refuse_stopped(
@@ -106,7 +97,7 @@ fn refuse_stopped(
     refuse(changes_cpu(values), "apply CPU parameters")?;
     refuse(values.devices.is_some() || values.devnodes.is_some(), "apply devperm")?;
     refuse(change.changes_pci(), "configure PCI devices")?;
-    tell_io(change, report);
+    limits::tell_io(values, report);
     if values.iolimit.is_some() || values.iopslimit.is_some() {
         return Err(Error::NotRunning);
     }
@@ -154,30 +145,57 @@ fn set_beancounters(
     if !touches_beancounters(container, change) {
         return Ok(());
     }
-    let asked = |write: &limits::Write| {
-        limits::is_beancounter(write)
-            && PARAMS.iter().any(|param| {
-                matches!(param.id, ParamId::Ubc(_))
-                    && change.values.stored(param.id).is_some()
-                    && limits::is_for(write, param.id)
-            })
-    };
-    let writes = limits::writes(after).into_iter().filter(asked).collect();
-    write_beancounters(container, writes, report)
+    let mut writes = limits::writes(after, &container.private);
+    writes.retain(|write| {
+        write.group() == Group::Beancounters && write.is_from(|id| is_given(change, id))
+    });
+    write_beancounters(container, after, &writes, report)
 }
 
-/// Writes them, and says that they are set unless the node could take none of them.
+/// Says whether the change gives this parameter a value.
+fn is_given(change: &Change, id: ParamId) -> bool {
+    change.has(id) || change.values.stored(id).is_some()
+}
+
+/// Sets them, and says that they are set unless the node could take none of them.
 fn write_beancounters(
     container: &Container<'_>,
-    writes: Vec<limits::Write>,
+    after: &Config,
+    writes: &[limits::Write],
     report: &mut dyn Report,
 ) -> Result<()> {
-    let missing = limits::apply(&group(container)?, &writes)?;
+    let group = group(container)?;
+    let mut missing = limits::apply(&group, &container.node.cgroup_hierarchy()?, writes)?;
+    let before = InForce::load(container.node, container.id);
+    let init = exec::require_running(container)?;
+    let state = container.state()?.ok_or(Error::NotRunning)?;
+    let processes = processes(&group);
+    let target = Target {
+        init: init.as_fd(),
+        processes: &processes,
+        gid_base: state.gid_base,
+        score: before.score,
+    };
+    missing.extend(limits::apply_inside(target, writes)?);
+    if writes.iter().any(|write| write.means == Means::Group("memory.low")) {
+        limits::sum_up_containers(&Place::at(container.node.cgroup_hierarchy()?, &state.group));
+    }
+    let in_force = before.changed_by(after, writes, &missing);
+    in_force
+        .save(container.node, container.id)
+        .context(Exit::SystemError, || "Cannot write down the limits in force".into())?;
     if writes.is_empty() || writes.iter().any(|write| !missing.has(write.parameter)) {
         report.info("UB limits were set successfully");
     }
     missing.tell(report);
     Ok(())
+}
+
+/// The container's processes, in whatever groups it has made of them.
+fn processes(group: &Cgroup) -> Vec<Pid> {
+    group
+        .child(crate::group::INIT.as_ref())
+        .map_or_else(|_| Vec::new(), |init| init.all_processes())
 }
 
 fn set_cpu(
@@ -186,22 +204,45 @@ fn set_cpu(
     after: &Config,
     report: &mut dyn Report,
 ) -> Result<()> {
-    let (limit, units) = (change.values.cpulimit, change.values.cpuunits);
-    let asked = |write: &limits::Write| {
-        limit.is_some() && limits::is_for(write, ParamId::Cpulimit)
-            || units.is_some() && limits::is_for(write, ParamId::Cpuunits)
+    let missing = write_group(container, change, after, Group::Cpu)?;
+    if let (Some(_), Some(state)) = (change.values.cpuunits, container.state()?) {
+        let hierarchy = container.node.cgroup_hierarchy()?;
+        limits::sum_up_containers(&Place::at(hierarchy, &state.group));
+    }
+    let given = |id| match id {
+        ParamId::Cpuunits => is_given(change, id) || is_given(change, ParamId::Cpuweight),
+        id => is_given(change, id),
     };
-    let mut writes: Vec<_> = limits::writes(after).into_iter().filter(asked).collect();
-    if writes.is_empty() {
-        return Ok(());
-    }
-    for write in &mut writes {
-        write.asked = true;
-    }
-    let missing = limits::apply(&group(container)?, &writes)?;
-    limits::tell_cpu(limit, units, &missing, report);
+    limits::tell_cpu(after, given, &missing, report);
     missing.tell(report);
     Ok(())
+}
+
+fn set_io(
+    container: &Container<'_>,
+    change: &Change,
+    after: &Config,
+    report: &mut dyn Report,
+) -> Result<()> {
+    limits::tell_io(&change.values, report);
+    write_group(container, change, after, Group::Io)?.tell(report);
+    Ok(())
+}
+
+/// Sets what the change gives of CPU or I/O parameters. All of it was asked for.
+fn write_group(
+    container: &Container<'_>,
+    change: &Change,
+    after: &Config,
+    group: Group,
+) -> Result<Missing> {
+    let mut writes = limits::writes(after, &container.private);
+    writes.retain(|write| write.group() == group && write.is_from(|id| is_given(change, id)));
+    if writes.is_empty() {
+        return Ok(Missing::default());
+    }
+    writes.iter_mut().for_each(|write| write.asked = true);
+    limits::apply(&self::group(container)?, &container.node.cgroup_hierarchy()?, &writes)
 }
 
 /// Puts a filter for the devices of now in the place of the one that is attached.
@@ -230,22 +271,27 @@ fn set_host_name(container: &Container<'_>, hostname: &str) -> Result<()> {
 }
 
 /// The container's cgroup.
-fn group(container: &Container<'_>) -> Result<vz_sys::cgroup::Cgroup> {
+fn group(container: &Container<'_>) -> Result<Cgroup> {
     let state = container.state()?.ok_or(Error::NotRunning)?;
     let place = Place::at(container.node.cgroup_hierarchy()?, &state.group);
     place.open().at(Exit::SetUbcFailed, "Cannot open the cgroup", &place.path())
 }
 
-/// Says which of the parameters nothing is made of yet.
-fn tell_not_enforced(change: &Change, report: &mut dyn Report) {
+/// Says which of the parameters nothing is made of yet, and which no kernel has a limit for.
+fn tell_not_enforced(
+    container: &Container<'_>,
+    change: &Change,
+    after: &Config,
+    report: &mut dyn Report,
+) {
     let is_given = |param: &&Param| {
         let needs_restart = param.applies == Applies::Restart;
-        !needs_restart && (change.has(param.id) || change.values.stored(param.id).is_some())
+        !needs_restart && is_given(change, param.id)
     };
     let options: Vec<String> = PARAMS
         .iter()
         .filter(is_given)
-        .filter(|param| enforced::is_saved_only(param.id))
+        .filter(|param| limits::is_saved_only(param.id))
         .filter_map(|param| param.options.first().map(|option| format!("--{option}")))
         .collect();
     if !options.is_empty() {
@@ -253,5 +299,34 @@ fn tell_not_enforced(change: &Change, report: &mut dyn Report) {
             "Warning: not enforced by this version, only saved: {}",
             options.join(" ")
         ));
+    }
+    tell_sockets(container, change, after, report);
+    let unlimited = limits::unlimited_by_kernel(after, |id| self::is_given(change, id));
+    if !unlimited.is_empty() {
+        report.error(&format!(
+            "Warning: not enforced, this kernel has no limit for: {}",
+            unlimited.join(" ")
+        ));
+    }
+}
+
+/// Says for which kinds of sockets a limit of their number does not hold.
+fn tell_sockets(
+    container: &Container<'_>,
+    change: &Change,
+    after: &Config,
+    report: &mut dyn Report,
+) {
+    let resource = Resource::Numothersock;
+    let is_limited = after.ubc.get(resource).is_some_and(|value| value.limit < UNLIMITED);
+    if !is_limited || !is_given(change, ParamId::Ubc(resource)) {
+        return;
+    }
+    let Ok(group) = group(container) else { return };
+    let kinds = sockets::families(group.as_fd(), resource).accounted.join(", ");
+    if !kinds.is_empty() {
+        let name = resource.key();
+        report
+            .error(&format!("Warning: not enforced, for sockets of these kinds: {kinds}: {name}"));
     }
 }

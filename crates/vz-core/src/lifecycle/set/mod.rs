@@ -14,9 +14,9 @@ use vz_conf::layout::Layout;
 use vz_conf::param::{ParamId, Scope};
 
 use crate::container::Container;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::report::Report;
-use crate::{dist, names};
+use crate::{dist, limits, names};
 
 /// Changes the container as asked. The lock is held by the caller.
 ///
@@ -25,7 +25,7 @@ use crate::{dist, names};
 pub fn set(container: &mut Container<'_>, change: &Change, report: &mut dyn Report) -> Result<()> {
     let mut change = change.clone();
     let done = match container.id.is_node() {
-        true => set_node(&change, report),
+        true => set_node(container, &change, report),
         false => set_container(container, &mut change, report),
     };
     if let Err(error) = done {
@@ -43,19 +43,32 @@ pub fn set(container: &mut Container<'_>, change: &Change, report: &mut dyn Repo
     }
 }
 
-/// The node itself, CT0, has nothing that this version could set: its processes are in no group of
-/// ours. What is given is saved; limits are told, as ever, and that they do not hold is too.
-fn set_node(change: &Change, report: &mut dyn Report) -> Result<()> {
+/// The node itself, CT0, takes CPU units; its processes are in no group of ours that could have
+/// other limits. What is given is saved; limits are told, as ever, and that they do not hold is too.
+fn set_node(container: &Container<'_>, change: &Change, report: &mut dyn Report) -> Result<()> {
     let limits = change.reset_ub || change.changes_beancounters();
     if limits {
         report.info("UB limits were set successfully");
     }
-    apply::tell_io(change, report);
+    limits::tell_io(&change.values, report);
     if change.values.iolimit.is_some() || change.values.iopslimit.is_some() {
         return Err(Error::NotRunning);
     }
-    if limits || change.values.cpuunits.is_some() {
+    if let Some(units) = change.values.cpuunits {
+        set_node_units(container, units, report)?;
+    }
+    if limits {
         report.error("Warning: limits of the node itself (CT0) are only saved, not enforced");
+    }
+    Ok(())
+}
+
+fn set_node_units(container: &Container<'_>, units: u64, report: &mut dyn Report) -> Result<()> {
+    let done = limits::weigh_node(&container.group_place()?, units);
+    if done.context(Exit::SetCpuFailed, || "Cannot set CPUUNITS of the node".into())? {
+        report.info(&format!("Setting CPU units: {units}"));
+    } else {
+        report.error("Warning: not enforced, this node has no cgroup v2 controller for: CPUUNITS");
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ use crate::dist::Distribution;
 use crate::error::{Context, Error, Result};
 use crate::guest::Guest;
 use crate::lifecycle::{mounting, teardown};
-use crate::limits::{self, Missing};
+use crate::limits::{self, InForce, Missing, Target};
 use crate::report::Report;
 use crate::state::{Phase, ProcessId, State};
 use message::Message;
@@ -194,7 +194,7 @@ fn make(
     let readiness = prepared.readiness;
     let monitor =
         monitor::spawn(container, description, prepared.inside, prepared.console, line.as_fd())?;
-    let missing = make_groups(container, description, monitor.pid)?;
+    let mut missing = make_groups(container, description, monitor.pid)?;
     message::send(&line, &Message::Begin, &[])
         .context(Exit::SystemError, || "Cannot tell the monitor to begin".into())?;
     let init = wait_for_birth(&line)?;
@@ -207,6 +207,7 @@ fn make(
 
     hand_over_root(container, description, init, &line, report)?;
     expect(&line, &Message::Ready)?;
+    missing.extend(limit_inside(container, description, init, init_pidfd.as_fd(), &missing)?);
     Ok(Made { line, init: init_pidfd, readiness, state, missing })
 }
 
@@ -228,11 +229,38 @@ fn make_groups(
         "Cannot delegate the cgroup",
         &path,
     )?;
-    let missing = limits::apply(&groups.top, &description.limits)?;
+    let missing = limits::apply(&groups.top, &place.hierarchy, &description.limits)?;
+    let number = limits::sum_up_containers(place);
+    // The first since the node was booted: nobody has set the node's own part yet.
+    let own = container.node.config.script_value("VE0CPUUNITS");
+    if let (1, Some(units)) = (number, own.and_then(|units| units.parse().ok())) {
+        let _ = limits::weigh_node(place, units);
+    }
     bpf::DeviceProgram::load(DEVICE_PROGRAM, &description.devices)
         .and_then(|filter| filter.attach(groups.top.as_fd()))
         .map_err(|error| Error::Refused(Exit::SetDevicesFailed, error.to_string()))?;
     Ok(missing)
+}
+
+/// Limits what is not of the cgroup, in the first process and in what it lives in, and writes down
+/// what is in force.
+fn limit_inside(
+    container: &Container<'_>,
+    description: &Description,
+    init: Pid,
+    init_pidfd: BorrowedFd<'_>,
+    missing: &Missing,
+) -> Result<Missing> {
+    let target =
+        Target { init: init_pidfd, processes: &[init], gid_base: description.gid_base, score: 0 };
+    let lacks = limits::apply_inside(target, &description.limits)?;
+    let mut all = missing.clone();
+    all.extend(lacks.clone());
+    let in_force = InForce::of(&container.config, &description.limits, &all);
+    in_force
+        .save(container.node, container.id)
+        .context(Exit::SystemError, || "Cannot write down the limits in force".into())?;
+    Ok(lacks)
 }
 
 fn wait_for_birth(line: &Channel) -> Result<Pid> {

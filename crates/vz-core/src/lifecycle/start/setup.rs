@@ -45,9 +45,12 @@ pub fn run(
     hooks::run_inside(container, made.init.as_fd(), "start", report)
 }
 
-/// Says which CPU limits are set, and which parameters are not enforced.
+/// Says which limits are set, and which parameters are not enforced.
 fn tell_limits(container: &Container<'_>, made: &Made, report: &mut dyn Report) {
-    let units = container.config.cpuunits.unwrap_or(limits::DEFAULT_CPUUNITS);
-    limits::tell_cpu(container.config.cpulimit, Some(units), &made.missing, report);
+    limits::tell_cpu(&container.config, |_| true, &made.missing, report);
+    if container.config.devices.is_some() {
+        report.info("Setting devices");
+    }
+    limits::tell_io(&container.config, report);
     made.missing.tell(report);
 }
