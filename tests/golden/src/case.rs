@@ -15,6 +15,9 @@ const IN_ORDER: [&str; 5] = ["life", "lock", "scripts", "dist-env", "vzquota"];
 const ROOTLESS: [&str; 8] =
     ["conf", "global", "set", "tools-A", "vzcfgvalidate", "vzlist", "vzpid", "vzsplit"];
 
+/// Tools of other groups that need neither.
+const ROOTLESS_TOOLS: [&str; 2] = ["vzcptcheck", "vznnc"];
+
 /// Cases of those groups that do make or start a container.
 const WITH_CONTAINER: [&str; 2] = ["global/verbose-from-conf", "set/363-userpasswd-nosave"];
 
@@ -107,7 +110,9 @@ impl Case {
 
     /// It needs no root and no container.
     pub fn is_rootless(&self) -> bool {
-        ROOTLESS.contains(&self.group()) && !WITH_CONTAINER.contains(&self.name.as_str())
+        let tool = self.argv.first().map_or("", String::as_str);
+        let is_of_them = ROOTLESS.contains(&self.group()) || ROOTLESS_TOOLS.contains(&tool);
+        is_of_them && !WITH_CONTAINER.contains(&self.name.as_str())
     }
 }
 

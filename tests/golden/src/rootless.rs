@@ -1,6 +1,6 @@
 //! Cases that need no container: below `VZ_SYSROOT`, with `VZ_PROC` as the kernel. Each runs in a
 //! mount namespace (root's, or of a user namespace), where it finds two processors, the recorded
-//! host name and network card, and mounted root areas.
+//! host name and network card, mounted root areas, and disks of a recorded size.
 
 use std::{os::unix::ffi::OsStrExt, path::PathBuf, process::Command, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     files::Tree,
     node::{self, Sources},
     scratch,
-    states::States,
+    states::{Found, States},
 };
 
 /// How long a command may take.
@@ -28,6 +28,11 @@ mount --bind "$0" /sys/devices/system/cpu/online
 while test "$1" != --; do
 	mount --bind "$1" "$1"
 	shift
+done
+shift
+while test "$1" != --; do
+	mount -t tmpfs -o "$2" none "$1"
+	shift 2
 done
 shift
 cd /
@@ -63,20 +68,14 @@ impl Runner {
         let found = self.states.of(&case.name);
         node::make(&self.sources, &tree, group, case, &found)?;
         let before = tree.snapshot()?;
-        let command = self.command(&tree, &found.mounted, tool, words)?;
+        let command = self.command(&tree, &found, tool, words)?;
         let ended = command::run(command, &case.stdin, LIMIT)?;
         let after = tree.snapshot()?;
         let (rc, stdout, stderr) = (ended.rc, ended.stdout, ended.stderr);
         Ok(compare(case, &Actual { rc, stdout, stderr, before, after }))
     }
 
-    fn command(
-        &self,
-        tree: &Tree,
-        mounted: &[String],
-        tool: &str,
-        words: &[String],
-    ) -> Result<Command> {
+    fn command(&self, tree: &Tree, found: &Found, tool: &str, words: &[String]) -> Result<Command> {
         let online = tree.proc.join("cpus-online");
         std::fs::write(&online, "0-1\n").map_err(Error::file("write", &online))?;
         let mut command = Command::new("unshare");
@@ -85,7 +84,11 @@ impl Runner {
             command.args(["--user", "--map-root-user"]);
         }
         command.args(["--", "sh", "-c", INSIDE]).arg(online);
-        command.args(mounted.iter().map(|id| tree.root.join("vz/root").join(id)));
+        command.args(found.mounted.iter().map(|id| tree.root.join("vz/root").join(id)));
+        command.arg("--");
+        for (directory, options) in &found.disks {
+            command.arg(tree.root.join(directory)).arg(options);
+        }
         command.arg("--").arg(tool).args(words);
         command.env_clear().envs([("TZ", "UTC"), ("LANG", "C"), ("HOME", "/root")]);
         command.env("TERM", "linux").env("VZ_SYSROOT", &tree.root).env("VZ_PROC", &tree.proc);

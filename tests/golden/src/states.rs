@@ -41,6 +41,9 @@ struct State {
     /// Directories of the node.
     #[serde(default)]
     directories: Vec<String>,
+    /// Directories that are disks of their own: the directory, and options of a tmpfs.
+    #[serde(default)]
+    disks: Vec<(String, String)>,
     /// Shell lines that bring it about on a node of its own; they are not compared.
     #[serde(default)]
     prepare: String,
@@ -55,6 +58,8 @@ pub struct Found {
     pub mounted: Vec<String>,
     /// Directories of the node.
     pub directories: Vec<String>,
+    /// Directories that are disks of their own: the directory, and options of a tmpfs.
+    pub disks: Vec<(String, String)>,
     /// Texts in recorded files, and what stands there instead.
     pub rewrite: Vec<(String, String)>,
     /// Shell lines.
@@ -85,6 +90,7 @@ impl States {
             found.files.extend(state.absent.iter().map(|path| (path.clone(), None)));
             found.mounted.extend(state.mounted.iter().cloned());
             found.directories.extend(state.directories.iter().cloned());
+            found.disks.extend(state.disks.iter().cloned());
             found.rewrite.extend(state.rewrite.iter().cloned());
             found.prepare.push_str(&state.prepare);
             found.prepare.push('\n');

@@ -160,5 +160,21 @@ pub fn build() -> Result<PathBuf> {
     if !status.success() {
         return Err(Error::Program { program: "cargo build".into(), reason: status.to_string() });
     }
+    link_tools(&binaries)?;
     Ok(binaries)
+}
+
+/// Makes the links by which the tools of `vz-tools` are called, as `./setup` does.
+fn link_tools(binaries: &Path) -> Result<()> {
+    let program = binaries.join("vz-tools");
+    let listed = Command::new(&program).arg("--list").output();
+    let listed = listed.map_err(Error::start("vz-tools"))?;
+    for name in String::from_utf8_lossy(&listed.stdout).lines() {
+        let link = binaries.join(name);
+        match std::os::unix::fs::symlink("vz-tools", &link) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(Error::file("make", &link))?,
+        }
+    }
+    Ok(())
 }
