@@ -180,7 +180,7 @@ pub fn new_file(path: &Path, contents: &[u8]) {
 }
 
 /// All that can be seen of a file.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     mode: u32,
     owner: (u32, u32),
@@ -190,7 +190,8 @@ pub struct Picture {
     first_name: Option<PathBuf>,
     device: u64,
     size: u64,
-    blocks: u64,
+    /// Blocks of 512 bytes that are allocated.
+    pub blocks: u64,
     contents: Vec<u8>,
     attributes: BTreeMap<Vec<u8>, Vec<u8>>,
 }
