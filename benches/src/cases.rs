@@ -37,9 +37,10 @@ pub struct Amount {
 pub type Part = fn(&Node, Amount) -> Result<Vec<Row>>;
 
 /// The parts in their order.
-pub const PARTS: [(&str, Part); 8] = [
+pub const PARTS: [(&str, Part); 9] = [
     ("version", version),
     ("list", list),
+    ("running", running),
     ("start", start),
     ("exec", exec),
     ("vzmon", vzmon),
@@ -92,17 +93,58 @@ fn list(node: &Node, amount: Amount) -> Result<Vec<Row>> {
             taken.push(measure::run(command)?);
         }
         fs::remove_dir_all(&root)?;
-        let median = taken.median();
-        Ok(Row {
-            what: format!("vzlist -a, {number} stopped containers"),
-            ours: format!("{median:.2} ({:.2}) ms", taken.least()),
-            peer: String::new(),
-            ratio: None,
-            target: format!("<= {limit} ms"),
-            reached: Some(median <= *limit),
-        })
+        Ok(row_of(format!("vzlist -a, {number} stopped containers"), &taken, *limit))
     };
     LIMITS.iter().map(run).collect()
+}
+
+/// What is asked of many running containers, and a limit changed of one.
+fn running(node: &Node, amount: Amount) -> Result<Vec<Row>> {
+    const FIRST: u32 = 5000;
+    const NUMBER: u32 = 100;
+    const COLUMNS: &str = "ctid,numproc,physpages,numfile,tcpsndbuf";
+    for id in FIRST..FIRST + NUMBER {
+        ensure(node, (id, SMALL.1))?;
+        node.vzctl(&format!("start {id}"))?;
+    }
+    let (vzlist, tools) = (node.program("vzlist"), node.program("vz-tools"));
+    let cases = [
+        (format!("vzlist over {NUMBER} running"), vzlist.clone(), vec![], 20.0),
+        (format!("vzlist -o {COLUMNS}"), vzlist, vec!["-o", COLUMNS], 100.0),
+        (format!("vzubc over {NUMBER} running"), tools, vec!["vzubc", "-v"], 100.0),
+    ];
+    let mut rows = Vec::new();
+    for (what, program, words, limit) in cases {
+        let mut taken = measure::Samples::default();
+        for _ in 0..amount.runs {
+            let mut command = measure::command(&program, words.clone());
+            command.env("VZ_SYSROOT", node.path(""));
+            taken.push(measure::run(command)?);
+        }
+        rows.push(row_of(what, &taken, limit));
+    }
+    let mut taken = measure::Samples::default();
+    for turn in 0..amount.runs {
+        taken.push(node.vzctl(&format!("set {FIRST} --numfile {}", 900 + turn % 2))?);
+    }
+    rows.push(row_of("vzctl set --numfile, live".to_owned(), &taken, 6.0));
+    for id in FIRST..FIRST + NUMBER {
+        node.vzctl(&format!("stop {id} --fast"))?;
+        node.vzctl(&format!("destroy {id}"))?;
+    }
+    Ok(rows)
+}
+
+fn row_of(what: String, taken: &measure::Samples, limit: f64) -> Row {
+    let median = taken.median();
+    Row {
+        what,
+        ours: format!("{median:.2} ({:.2}) ms", taken.least()),
+        peer: String::new(),
+        ratio: None,
+        target: format!("<= {limit} ms"),
+        reached: Some(median <= limit),
+    }
 }
 
 /// A node's tree with so many containers that do not run.
