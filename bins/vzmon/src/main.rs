@@ -2,9 +2,9 @@
 //!
 //! It is the parent of the container's init and sees how that ends; it owns the console and reads
 //! what is written there, so that a guest never blocks on it, and hands it to the `vzctl console`
-//! that is attached; it samples what the kernel keeps no maximum of. When init has ended, vzevent takes its
-//! place. It knows nothing of
-//! configurations and allocates next to nothing: it is there once for each container, all the time.
+//! that is attached; it samples what the kernel keeps no maximum of. When init has ended, vzevent
+//! takes its place. It knows nothing of configurations and allocates next to nothing: it is there
+//! once for each container, all the time.
 //!
 //! `vzmon CTID VZEVENT PIDFD MASTER TERMINAL LISTENER`: the container; the program that takes over;
 //! a descriptor of init; both ends of the console; what `vzctl console` connects to.

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -104,6 +104,17 @@ impl NewFile {
         }
         renamed
     }
+}
+
+/// Makes `path` a file of mode 0600 with this content, in the place of one that is there: a reader sees
+/// the old one or the new one. Nothing is synced.
+///
+/// # Errors
+/// Those of making, writing and renaming the file.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = NewFile::beside(path.parent().unwrap_or(Path::new("/")))?;
+    new.file().write_all(content)?;
+    new.replace(path)
 }
 
 /// Removes a file that [`NewFile::replace`] has made, and what a killed one has left beside it. A

@@ -2,13 +2,13 @@
 //! stopped. It says what cannot be seen from the node itself; all else (mounts, cgroups, loop
 //! devices) is looked up where it is, so that a lost or stale file costs nothing but itself.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-use vz_conf::new_file::{self, NewFile};
+use vz_conf::new_file;
 use vz_sys::{pidfd, proc};
 
 /// How far the container is.
@@ -113,10 +113,7 @@ impl State {
     /// Those of making, writing and renaming the file.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let text = toml::to_string(self).map_err(io::Error::other)?;
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        let new = NewFile::beside(directory)?;
-        new.file().write_all(text.as_bytes())?;
-        new.replace(path)
+        new_file::write(path, text.as_bytes())
     }
 
     /// Removes the state file; one that is not there is no error.

@@ -102,6 +102,11 @@ impl Cgroup {
         file.write_all(value.as_bytes())
     }
 
+    /// The number in the file `name`; `None` for `max` and when its controller is not there.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.read(name).ok()?.trim().parse().ok()
+    }
+
     /// Says whether the group has the file `name`.
     pub fn has(&self, name: &str) -> bool {
         nix::sys::stat::fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()

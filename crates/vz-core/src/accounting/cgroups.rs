@@ -234,11 +234,6 @@ pub fn container_of(pid: i32) -> Option<Ctid> {
     }
 }
 
-/// The number in a file of a group; `None` for `max` and when its controller is not there.
-fn number(group: &Cgroup, file: &str) -> Option<u64> {
-    group.read(file).ok()?.trim().parse().ok()
-}
-
 /// The CPU limit and weight in force.
 fn cpu_share(top: &Cgroup) -> CpuShare {
     let percent = |text: String| {
@@ -249,7 +244,7 @@ fn cpu_share(top: &Cgroup) -> CpuShare {
     CpuShare {
         limit: top.read("cpu.max").ok().and_then(percent).unwrap_or(0),
         // A weight of 100 is the default of 1000 units.
-        units: number(top, "cpu.weight").map_or(limits::DEFAULT_CPUUNITS, limits::cpu_units),
+        units: top.number("cpu.weight").map_or(limits::DEFAULT_CPUUNITS, limits::cpu_units),
     }
 }
 

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use vz_conf::ubc::{PAGE, Resource, UNLIMITED, UbcSet, Unit};
 use vz_sys::cgroup::Cgroup;
 use vz_sys::cgroup_peaks::Peaks;
+use vz_sys::pty::DEVPTS_MAGIC;
 use vz_sys::{beneath, mount};
 
 use super::imitation::status_field;
@@ -107,7 +108,7 @@ impl<'c> Counting<'c> {
         let Enforced::Group(file) = row.enforced else {
             return in_force.map_or((UNLIMITED, UNLIMITED), |value| (value.barrier, value.limit));
         };
-        let limit = in_unit(number(self.top, file), row.resource.unit());
+        let limit = in_unit(self.top.number(file), row.resource.unit());
         match (limit, in_force) {
             (None, _) => (UNLIMITED, UNLIMITED),
             // Of a classic container it is the sum of what its beancounters allow, and none of them.
@@ -121,8 +122,8 @@ impl<'c> Counting<'c> {
 
     fn count(&self, counted: Counted, unit: Unit, locks: &FileLocks) -> Option<u64> {
         match counted {
-            Counted::Number(file) => in_unit(number(self.top, file), unit),
-            Counted::InnerNumber(file) => in_unit(number(self.inner, file), unit),
+            Counted::Number(file) => in_unit(self.top.number(file), unit),
+            Counted::InnerNumber(file) => in_unit(self.inner.number(file), unit),
             Counted::Key(file, key) => in_unit(self.key(file, key), unit),
             Counted::MemoryKeys(keys) => {
                 let values = keys.iter().map(|key| self.key("memory.stat", key));
@@ -167,11 +168,6 @@ fn in_unit(value: Option<u64>, unit: Unit) -> Option<u64> {
     value.map(|value| if unit == Unit::Pages { value.div_ceil(PAGE) } else { value })
 }
 
-/// The number in a file of a group; `None` for `max` and when its controller is not there.
-fn number(group: &Cgroup, file: &str) -> Option<u64> {
-    group.read(file).ok()?.trim().parse().ok()
-}
-
 /// The threads in a group and below it. `cgroup.threads` and not `cgroup.procs`: the guest may
 /// have made threaded groups, where the latter cannot be read, and numproc counts threads too.
 fn threads(group: &Cgroup, depth: usize) -> u64 {
@@ -212,13 +208,11 @@ fn pending_signals(processes: &[Pid]) -> u64 {
 
 /// The terminals in use of the devpts at the container's `/dev/pts`; `None` where it has none.
 fn terminals(init: i32) -> Option<u64> {
-    /// `DEVPTS_SUPER_MAGIC` of linux/magic.h.
-    const DEVPTS: i64 = 0x1cd1;
     let root = File::open(format!("/proc/{init}/root")).ok()?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let directory =
         beneath::open_in_root(root.as_fd(), "dev/pts".as_ref(), flags, Mode::empty()).ok()?;
-    if mount::file_system_type(directory.as_fd()).ok()? != DEVPTS {
+    if mount::file_system_type(directory.as_fd()).ok()? != DEVPTS_MAGIC {
         return None;
     }
     let is_terminal = |name: &[u8]| name.iter().all(u8::is_ascii_digit);

@@ -24,7 +24,7 @@ use crate::container::Container;
 use crate::error::{Context, Result};
 
 /// The group `tty`, the same in every distribution; devpts is mounted with it as well.
-const TTY_GROUP: u32 = 5;
+pub(crate) const TTY_GROUP: u32 = 5;
 
 /// Where it lies in the container.
 const TARGET: &str = "/dev/console";

@@ -9,12 +9,11 @@
 //! other forms, or several as one.
 
 use std::io;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use vz_conf::config::Config;
 use vz_conf::ctid::Ctid;
-use vz_conf::new_file::{self, NewFile};
+use vz_conf::new_file;
 use vz_conf::param::ParamId;
 use vz_conf::ubc::{BarrierLimit, Resource, UbcSet};
 
@@ -104,10 +103,7 @@ impl InForce {
             text.push_str(&format!("{name} {barrier} {limit}\n"));
         }
         text.push_str(&format!("{SCORE} {}\n", self.score));
-        let path = path(node, id);
-        let new = NewFile::beside(path.parent().unwrap_or(Path::new("/")))?;
-        new.file().write_all(text.as_bytes())?;
-        new.replace(&path)
+        new_file::write(&path(node, id), text.as_bytes())
     }
 
     /// Removes the file; one that is not there is no error.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -14,11 +15,14 @@ use vz_sys::mount::{self, Place, Setting};
 use vz_sys::namespace::{self, Namespaces};
 use vz_sys::pidfd::{self, Ended};
 use vz_sys::proc;
+use vz_sys::pty::DEVPTS_MAGIC;
 use vz_sys::rlimit::{self, ProcessLimit};
 
 use super::table::{Enforced, ROWS};
 use super::{Means, Missing, Why, Write, refused};
 use crate::error::Result;
+use crate::judge::capacity::Capacity;
+use crate::lifecycle::console::TTY_GROUP;
 use crate::sockets::{self, NodeBuffers, Sysctl};
 
 /// `oom_score_adj` is in thousandths of all memory; at -1000 a process would never be killed, and
@@ -33,9 +37,6 @@ const ALL_SHARED_MEMORY: u64 = u64::MAX - (1 << 24);
 
 /// `max` of a devpts that stands for no limit: the kernel's own default (NR_UNIX98_PTY_MAX).
 const ALL_TERMINALS: u64 = 1 << 20;
-
-/// The group `tty`, the same in every distribution.
-const TTY: u32 = 5;
 
 /// What is to be written. A VSwap container has the limits that its RAM and swap imply.
 pub fn writes(config: &Config) -> Vec<Write> {
@@ -106,15 +107,10 @@ fn score(pages: u64, total: u64) -> i64 {
     }
 }
 
-/// RAM and swap of the node, in bytes.
+/// RAM and swap of the node, in bytes; 0 where the kernel does not tell.
 fn total_memory() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = |name: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().trim_end_matches(" kB").parse().ok()
-    };
-    let total = ["MemTotal", "SwapTotal"].iter().filter_map(|name| kib(name)).sum::<u64>();
-    total.saturating_mul(1024)
+    let node = Capacity::read(Path::new("/proc"));
+    node.map_or(0, |node| node.ram.saturating_add(node.swap))
 }
 
 /// Whose limits are set.
@@ -173,7 +169,7 @@ pub fn apply_inside(target: Target<'_>, writes: &[Write]) -> Result<Missing> {
             }
             Means::Terminals => {
                 let most = number.unwrap_or(ALL_TERMINALS).min(ALL_TERMINALS).to_string();
-                let gid = (target.gid_base + TTY).to_string();
+                let gid = (target.gid_base + TTY_GROUP).to_string();
                 let set = || limit_terminals(&most, &gid);
                 ("max of devpts", inside(target.init, Namespaces::MOUNT, set))
             }
@@ -234,11 +230,9 @@ fn inside(
 /// Limits the terminals of the devpts at `/dev/pts`. A container that has put something else there
 /// has no terminals to be limited.
 fn limit_terminals(most: &str, gid: &str) -> io::Result<()> {
-    /// `DEVPTS_SUPER_MAGIC` of linux/magic.h.
-    const DEVPTS: i64 = 0x1cd1;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let Ok(directory) = open("/dev/pts", flags, Mode::empty()) else { return Ok(()) };
-    if mount::file_system_type(directory.as_fd())? != DEVPTS {
+    if mount::file_system_type(directory.as_fd())? != DEVPTS_MAGIC {
         return Ok(());
     }
     let settings = [

@@ -26,9 +26,7 @@ pub fn sum_up_containers(place: &Place) -> usize {
     let Ok(parent) = Cgroup::open(&place.hierarchy.join(place.parent())) else { return 0 };
     let children = parent.children().unwrap_or_default();
     let sum = |file: &str| {
-        let value = |name: &OsStr| -> Option<u64> {
-            parent.child(name).ok()?.read(file).ok()?.trim().parse().ok()
-        };
+        let value = |name: &OsStr| -> Option<u64> { parent.child(name).ok()?.number(file) };
         children.iter().filter_map(|name| value(name)).fold(0, u64::saturating_add)
     };
     if parent.has(WEIGHT) {
@@ -70,8 +68,7 @@ pub fn node_units(place: &Place) -> Option<u64> {
     let root = Cgroup::open(&place.hierarchy).ok()?;
     let children = root.children().ok()?;
     let own = children.iter().filter(|name| *name != place.parent().as_os_str());
-    let weights =
-        own.filter_map(|name| root.child(name).ok()?.read(WEIGHT).ok()?.trim().parse().ok());
+    let weights = own.filter_map(|name| root.child(name).ok()?.number(WEIGHT));
     weights.max().map(units)
 }
 
