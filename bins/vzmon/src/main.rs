@@ -6,8 +6,9 @@
 //! takes its place. It knows nothing of configurations and allocates next to nothing: it is there
 //! once for each container, all the time.
 //!
-//! `vzmon CTID VZEVENT PIDFD MASTER TERMINAL LISTENER`: the container; the program that takes over;
-//! a descriptor of init; both ends of the console; what `vzctl console` connects to.
+//! `vzmon CTID VZEVENT PIDFD MASTER TERMINAL LISTENER [VIEWS VZVIEWS]`: the container; the program
+//! that takes over; a descriptor of init; both ends of the console; what `vzctl console` connects
+//! to; the connection of the container's `/dev/vz`, and the program that serves it.
 //!
 //! # When it is killed
 //!
@@ -29,6 +30,7 @@
 
 mod console;
 mod sampler;
+mod views;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -46,6 +48,7 @@ use vz_sys::pidfd::{self, Ended};
 
 use crate::console::Console;
 use crate::sampler::Sampler;
+use crate::views::Views;
 
 /// How init ends when it was told to restart: the kernel shows reboot(2) in a pid namespace as
 /// death by this signal, and a halt as death by SIGINT (pid_namespaces(7)).
@@ -79,15 +82,17 @@ fn run() -> io::Result<Infallible> {
     let (Some(Ok(ctid)), Some(Ok(vzevent))) = (words.next(), words.next()) else {
         return Err(usage());
     };
-    let mut descriptors = words.map(|word| inherited(word.ok()?)).collect::<Vec<_>>().into_iter();
-    let mut next = || descriptors.next().flatten();
+    let mut next = || inherited(words.next()?.ok()?);
     let (Some(init), Some(master), Some(terminal), Some(listener)) =
         (next(), next(), next(), next())
     else {
         return Err(usage());
     };
+    let views = next().and_then(|connection| {
+        Some(Views::new(connection, words.next()?.ok()?, ctid.clone(), environment()))
+    });
     let console = Console::new(master, terminal, listener)?;
-    let ended = Watch::over(init.as_fd(), console)?.wait()?;
+    let ended = Watch::over(init.as_fd(), console, views)?.wait()?;
     let event = if ended == Some(Ended::Signal(RESTART)) { c"reboot" } else { c"stop" };
     let arguments = [vzevent.clone(), ctid, event.to_owned()];
     Err(clone::execute(&vzevent, &arguments, &environment()))
@@ -127,26 +132,32 @@ struct Ready {
     sentinel_ended: bool,
     init_ended: bool,
     console: [PollFlags; 3],
+    views: PollFlags,
 }
 
 impl Ready {
-    const NOTHING: Ready =
-        Ready { sentinel_ended: false, init_ended: false, console: [PollFlags::empty(); 3] };
+    const NOTHING: Ready = Ready {
+        sentinel_ended: false,
+        init_ended: false,
+        console: [PollFlags::empty(); 3],
+        views: PollFlags::empty(),
+    };
 }
 
 /// The wait for init's end.
 struct Watch<'a> {
     init: BorrowedFd<'a>,
     console: Console,
+    views: Option<Views>,
     witness: Witness,
     sampler: Option<Sampler>,
 }
 
 impl<'a> Watch<'a> {
-    fn over(init: BorrowedFd<'a>, console: Console) -> io::Result<Watch<'a>> {
+    fn over(init: BorrowedFd<'a>, console: Console, views: Option<Views>) -> io::Result<Watch<'a>> {
         let witness = if pidfd::is_child(init)? { Witness::Ourselves } else { Witness::Missing };
         let sampler = Sampler::of_own_container();
-        let mut watch = Watch { init, console, witness, sampler };
+        let mut watch = Watch { init, console, views, witness, sampler };
         watch.post_sentinel();
         Ok(watch)
     }
@@ -166,9 +177,10 @@ impl<'a> Watch<'a> {
             if let Some(sampler) = &mut self.sampler {
                 sampler.wake();
             }
-            let Some(Ready { sentinel_ended, init_ended, console }) = self.poll()? else {
+            let Some(Ready { sentinel_ended, init_ended, console, views }) = self.poll()? else {
                 self.post_sentinel();
                 self.console.wake();
+                self.views.iter_mut().for_each(Views::wake);
                 continue;
             };
             if sentinel_ended {
@@ -179,6 +191,7 @@ impl<'a> Watch<'a> {
                 return Ok(pidfd::reap(self.init).ok());
             }
             self.console.handle(console);
+            self.views = self.views.take().and_then(|of| of.handle(views));
         }
     }
 
@@ -193,9 +206,11 @@ impl<'a> Watch<'a> {
         };
         let init = (self.init, PollFlags::POLLIN);
         let [terminal, listener, attached] = self.console.wanted();
-        let wanted = [sentinel, Some(init), terminal, listener, attached];
+        let views = self.views.as_ref().and_then(Views::wanted);
+        let wanted = [sentinel, Some(init), terminal, listener, attached, views];
         let timeout = match self.witness {
             _ if self.console.is_resting() => PollTimeout::from(REST),
+            _ if self.views.as_ref().is_some_and(Views::is_resting) => PollTimeout::from(REST),
             Witness::Missing => PollTimeout::from(TRY_AGAIN),
             _ if self.sampler.is_some() => PollTimeout::from(SAMPLES),
             _ => PollTimeout::NONE,
@@ -218,6 +233,7 @@ impl<'a> Watch<'a> {
             sentinel_ended: !found(0).is_empty(),
             init_ended: !found(1).is_empty(),
             console: [found(2), found(3), found(4)],
+            views: found(5),
         }))
     }
 

@@ -1,7 +1,7 @@
 //! Where a container's cgroups lie, and making and removing them.
 //!
 //! ```text
-//! <hierarchy>/vz/101/                    limits, device filter: the container cannot write here
+//! <hierarchy>/vz/101/                    limits: the container cannot write here
 //!     mon/                               vzmon
 //!     init.scope/                        the container; root of its cgroup namespace, delegated
 //! ```
@@ -183,7 +183,7 @@ fn empty(group: &Cgroup) -> io::Result<()> {
 /// The groups of a container being started.
 #[derive(Debug)]
 pub struct Groups {
-    /// The container's group: limits and the device filter go here.
+    /// The container's group: limits go here.
     pub top: Cgroup,
     /// Where its init is born.
     pub init: Cgroup,

@@ -35,3 +35,4 @@ pub mod state;
 pub mod tables;
 pub mod template;
 pub mod unpack;
+pub mod views;

@@ -17,6 +17,7 @@ pub mod clone;
 pub mod disk;
 pub mod fnmatch;
 pub mod foreign_init;
+pub mod fuse;
 pub mod inode_flags;
 pub mod local_time;
 pub mod loopdev;

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Pid;
+
 /// The mount points below `root`, outer ones first. One look at the text is enough for the usual
 /// case of none, however many mounts the node has.
 ///
@@ -26,6 +28,25 @@ pub fn mounts_below(root: &Path) -> io::Result<Vec<PathBuf>> {
     // A mount on top of another at the same place: the upper one is what a path leads to.
     found.dedup();
     Ok(found)
+}
+
+/// How many mounts of file system type `kind` lie at `path`, one upon the other, in the mount
+/// namespace of `process` (the caller's own for `None`), as its root sees it.
+///
+/// # Errors
+/// When its `mountinfo` cannot be read.
+pub fn count_of(path: &Path, kind: &str, process: Option<Pid>) -> io::Result<usize> {
+    let process = process.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    let text = std::fs::read(format!("/proc/{process}/mountinfo"))?;
+    let wanted = escape(path.as_os_str().as_bytes());
+    let is_it = |line: &&[u8]| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        // The type is the first field behind a hyphen, of which there is one (proc(5)).
+        fields.nth(4) == Some(&wanted)
+            && fields.any(|field| field == b"-")
+            && fields.next() == Some(kind.as_bytes())
+    };
+    Ok(text.split(|byte| *byte == b'\n').filter(is_it).count())
 }
 
 /// mountinfo writes blank, tab, newline and backslash as `\ooo`.
@@ -67,6 +88,13 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_by_type() {
+        assert!(count_of(Path::new("/proc"), "proc", None).unwrap() >= 1);
+        assert_eq!(count_of(Path::new("/proc"), "procfs", None).unwrap(), 0);
+        assert_eq!(count_of(Path::new("/pro"), "proc", Some(Pid::this())).unwrap(), 0);
+    }
 
     #[test]
     fn escapes_come_back() {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use vz_conf::exit::Exit;
 use vz_sys::channel::{self, Channel, Listener};
 use vz_sys::clone::{self, Request};
+use vz_sys::fuse::Connection;
 use vz_sys::pty;
 
 use super::console::{self, Console};
@@ -20,6 +21,7 @@ use crate::group::{self, Place};
 use crate::lock::{self, Outcome};
 use crate::report::Report;
 use crate::state::{Phase, ProcessId, State};
+use crate::views::{self, Views};
 
 /// The program with what it is told, prepared before there is a process for it.
 pub(super) struct Program {
@@ -30,6 +32,8 @@ pub(super) struct Program {
     directory: PathBuf,
     socket: String,
     listener: Option<Listener>,
+    /// What it starts when somebody reads below the container's `/dev/vz`.
+    server: CString,
 }
 
 impl Program {
@@ -49,15 +53,22 @@ impl Program {
             directory: node.run_dir(),
             socket: console::socket_name(container.id),
             listener: None,
+            server: c_string(node.helper(views::PROGRAM).as_os_str().as_bytes()),
         }
     }
 
-    /// Becomes vzmon, with a descriptor of the container's init and its console.
+    /// Becomes vzmon, with a descriptor of the container's init, its console, and the connection of
+    /// its `/dev/vz` if it has one.
     ///
     /// # Errors
     /// What was tried, and the kernel's answer.
-    pub fn become_it(mut self, init: BorrowedFd<'_>, console: &pty::Pair) -> (String, io::Error) {
-        let error = match self.prepare(init, console) {
+    pub fn become_it(
+        mut self,
+        init: BorrowedFd<'_>,
+        console: &pty::Pair,
+        views: Option<&Connection>,
+    ) -> (String, io::Error) {
+        let error = match self.prepare(init, console, views) {
             Ok(()) => clone::execute(&self.path, &self.arguments, &self.environment),
             Err(error) => error,
         };
@@ -65,15 +76,29 @@ impl Program {
     }
 
     /// Nothing of ours is passed on but what it is told of.
-    fn prepare(&mut self, init: BorrowedFd<'_>, console: &pty::Pair) -> io::Result<()> {
+    fn prepare(
+        &mut self,
+        init: BorrowedFd<'_>,
+        console: &pty::Pair,
+        views: Option<&Connection>,
+    ) -> io::Result<()> {
         clone::detach_streams()?;
         clone::close_on_exec_from(3)?;
         let listener = Listener::bind(File::open(&self.directory)?.as_fd(), &self.socket)?;
         for kept in [init, console.master.as_fd(), console.slave.as_fd(), listener.as_fd()] {
-            clone::keep_on_exec(kept)?;
-            self.arguments.push(CString::new(kept.as_raw_fd().to_string()).unwrap_or_default());
+            self.pass_on(kept)?;
         }
         self.listener = Some(listener);
+        if let Some(views) = views {
+            self.pass_on(views.as_fd())?;
+            self.arguments.push(self.server.clone());
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        clone::keep_on_exec(descriptor)?;
+        self.arguments.push(CString::new(descriptor.as_raw_fd().to_string()).unwrap_or_default());
         Ok(())
     }
 }
@@ -127,6 +152,7 @@ fn replace(
         // A guest may have taken its console away: it needs its vzmon all the same.
         report.error(&format!("Warning: {error}"));
     }
+    let views = replace_views(container, &state, init.as_fd(), report);
     let place = Place::at(container.node.cgroup_hierarchy()?, &state.group);
     let group = place.open().and_then(|group| group.make_child(group::MONITOR.as_ref())).at(
         Exit::ResourceError,
@@ -139,7 +165,7 @@ fn replace(
     let request = Request { cgroup: Some(group.as_fd()), ..Request::default() };
     let process = clone::spawn(&request, || {
         clone::close_in_child(line.as_fd());
-        become_when_told(&other, program, init.as_fd(), &console.pair)
+        become_when_told(&other, program, init.as_fd(), &console.pair, views.as_ref())
     })
     .context(Exit::ResourceError, || "Cannot make a process".into())?;
     drop(other);
@@ -150,11 +176,31 @@ fn replace(
     started.context(Exit::SystemError, || "Cannot start vzmon".into())
 }
 
+/// Another `/dev/vz` for the container: the connection of the one it had is gone.
+fn replace_views(
+    container: &Container<'_>,
+    state: &State,
+    init: BorrowedFd<'_>,
+    report: &mut dyn Report,
+) -> Option<Connection> {
+    let opened = Views::open(container.node, state.uid_base, state.gid_base);
+    let views = opened.ok().flatten()?;
+    match views.replace(init, state.uid_base != 0) {
+        Ok(()) => Some(views.connection),
+        Err(error) => {
+            // As with the console: a guest may have taken it away.
+            report.error(&format!("Warning: {error}"));
+            None
+        }
+    }
+}
+
 fn become_when_told(
     line: &Channel,
     program: Program,
     init: BorrowedFd<'_>,
     console: &pty::Pair,
+    views: Option<&Connection>,
 ) -> i32 {
     // Not to be reached by what is typed at the admin's terminal.
     let _ = nix::unistd::setsid();
@@ -164,7 +210,7 @@ fn become_when_told(
         Ok(received) if !received.bytes.is_empty() => {}
         _ => return 1,
     }
-    let (_, error) = program.become_it(init, console);
+    let (_, error) = program.become_it(init, console, views);
     let _ = line.send(&error.raw_os_error().unwrap_or(0).to_le_bytes(), &[]);
     1
 }

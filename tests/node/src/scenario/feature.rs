@@ -24,6 +24,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("fuse", "test -c /dev/fuse"),
     ("loop", "test -b /dev/loop0 && losetup -f > /dev/null"),
     ("nft", "nft list tables > /dev/null"),
+    ("fuse", "test -c /dev/fuse"),
     ("vz", "command -v vzctl > /dev/null"),
 ];
 

@@ -18,7 +18,7 @@ use vz_sys::pidfd;
 use crate::container::Container;
 use crate::dist::{self, Distribution};
 use crate::error::{Context, Error, Result};
-use crate::group::Place;
+use crate::group::{self, Place};
 use crate::lifecycle::exec;
 use crate::limits::{self, Group, InForce, Means, Missing, Target};
 use crate::report::Report;
@@ -248,10 +248,12 @@ fn write_group(
 /// Puts a filter for the devices of now in the place of the one that is attached.
 fn set_devices(container: &Container<'_>, after: &Config, report: &mut dyn Report) -> Result<()> {
     report.info("Setting devices");
+    let refused = |reason: String| Error::Refused(Exit::SetDevicesFailed, reason);
     let group = group(container)?;
+    let init = group.child(group::INIT.as_ref()).map_err(|error| refused(error.to_string()))?;
     DeviceProgram::load(description::DEVICE_PROGRAM, &description::devices(after))
-        .and_then(|filter| filter.attach(group.as_fd()))
-        .map_err(|error| Error::Refused(Exit::SetDevicesFailed, error.to_string()))
+        .and_then(|filter| filter.attach(init.as_fd()))
+        .map_err(|error| refused(error.to_string()))
 }
 
 /// Sets the running container's host name, in its UTS namespace.

@@ -30,8 +30,8 @@ const LINKS: [(&str, &str); 6] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-/// Directories every container has; other file systems come to lie on the first three.
-const DIRECTORIES: [&str; 5] = ["pts", "shm", "mqueue", "net", "vz"];
+/// Directories every container has; other file systems come to lie on some of them.
+const DIRECTORIES: [&str; 6] = ["pts", "shm", "mqueue", "net", "vz", ".vz"];
 
 /// Makes the file system; everything in it belongs to `uid`:`gid` of the node.
 ///

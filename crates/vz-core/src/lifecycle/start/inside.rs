@@ -20,6 +20,7 @@ use vz_sys::{beneath, clone};
 use super::hostname;
 use super::message::{self, Failure, Message};
 use super::mounts::{Action, Entry, TABLE};
+use crate::views::lxcfs::Bound;
 
 /// What may be the container's init, in the order in which it is looked for.
 const INITS: [&str; 3] = ["/sbin/init", "/etc/init", "/bin/init"];
@@ -38,6 +39,8 @@ pub struct Inside {
     pub old_cgroup: Option<OwnedFd>,
     /// Where in `devices` there is a file to lie over `/etc/inittab` until the boot has finished.
     pub inittab: Option<&'static str>,
+    /// What lies over files of its `/proc` and over its `/dev/vz`, where they are there.
+    pub bound: Vec<Bound>,
     /// The host name.
     pub hostname: OsString,
     /// The host name that the configuration gives, to be written where the guest looks for it.
@@ -53,7 +56,8 @@ pub struct Inside {
 impl Inside {
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let always = [&self.devices, &self.console_mount, &self.console].map(AsFd::as_fd);
-        let optional = self.old_cgroup.iter().map(AsFd::as_fd);
+        let bound = self.bound.iter().map(|one| one.mount.as_fd());
+        let optional = self.old_cgroup.iter().map(AsFd::as_fd).chain(bound);
         always.into_iter().chain([self.line.as_fd()]).chain(optional).collect()
     }
 }
@@ -97,6 +101,7 @@ fn prepare(inside: &Inside) -> Step<()> {
     let root = attach_trees(trees)?;
     attach_devices(inside, root.as_fd())?;
     mount_table(inside, root.as_fd())?;
+    attach_views(inside, root.as_fd())?;
     step(nix::unistd::fchdir(&root), "Cannot enter the root area")?;
     step(mount::pivot_here(), "Cannot make the root area the root")?;
     step(namespace::set_host_name(&inside.hostname), "Cannot set the host name")?;
@@ -152,6 +157,16 @@ fn attach_devices(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
             step(attached, "Cannot mount /etc/inittab")
         });
         attached?;
+    }
+    Ok(())
+}
+
+/// Only views: a container that cannot have one starts without.
+fn attach_views(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
+    for one in &inside.bound {
+        if let Some(target) = find_target(root, one.path.trim_start_matches('/'))? {
+            let _ = mount::attach(one.mount.as_fd(), Place::Descriptor(target.as_fd()));
+        }
     }
     Ok(())
 }

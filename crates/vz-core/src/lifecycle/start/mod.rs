@@ -190,10 +190,9 @@ fn make(
 
     let (line, other) =
         channel::pair().context(Exit::ResourceError, || "Cannot make a line".into())?;
-    let prepared = prepare::prepare(container, description, &guest, other, options.wait)?;
-    let readiness = prepared.readiness;
-    let monitor =
-        monitor::spawn(container, description, prepared.inside, prepared.console, line.as_fd())?;
+    let prepared = prepare::prepare(container, description, &guest, other, options.wait, report)?;
+    let prepare::Prepared { inside, console, views, readiness } = prepared;
+    let monitor = monitor::spawn(container, description, inside, console, views, line.as_fd())?;
     let mut missing = make_groups(container, description, monitor.pid)?;
     message::send(&line, &Message::Begin, &[])
         .context(Exit::SystemError, || "Cannot tell the monitor to begin".into())?;
@@ -237,7 +236,8 @@ fn make_groups(
         let _ = limits::weigh_node(place, units);
     }
     bpf::DeviceProgram::load(DEVICE_PROGRAM, &description.devices)
-        .and_then(|filter| filter.attach(groups.top.as_fd()))
+        // Not of the group above: vzmon and what it starts are the node's.
+        .and_then(|filter| filter.attach(groups.init.as_fd()))
         .map_err(|error| Error::Refused(Exit::SetDevicesFailed, error.to_string()))?;
     Ok(missing)
 }

@@ -8,6 +8,7 @@ use vz_conf::exit::Exit;
 use vz_sys::cgroup::Cgroup;
 use vz_sys::channel::Channel;
 use vz_sys::clone::{self, Process, Request};
+use vz_sys::fuse::Connection;
 use vz_sys::namespace::Namespaces;
 use vz_sys::pty::Pair;
 use vz_sys::rlimit;
@@ -25,6 +26,7 @@ struct Monitor {
     line: Channel,
     inside: Inside,
     console: Pair,
+    views: Option<Connection>,
     namespaces: Namespaces,
     group: PathBuf,
     program: Program,
@@ -40,6 +42,7 @@ pub fn spawn(
     description: &Description,
     inside: Inside,
     console: Pair,
+    views: Option<Connection>,
     our_end: BorrowedFd<'_>,
 ) -> Result<Process> {
     let monitor = Monitor {
@@ -52,6 +55,7 @@ pub fn spawn(
         program: Program::of(container),
         inside,
         console,
+        views,
     };
     let place = &description.place;
     let birthplace =
@@ -102,7 +106,8 @@ impl Monitor {
             .map_err(fail("Cannot make the container's first process"))?;
         message::send(&self.line, &Message::Born(init.pid.as_raw()), &[])
             .map_err(fail("Cannot tell vzctl"))?;
-        let (action, error) = self.program.become_it(init.pidfd.as_fd(), &self.console);
+        let (action, error) =
+            self.program.become_it(init.pidfd.as_fd(), &self.console, self.views.as_ref());
         Err(Failure::new(action, &error))
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use vz_conf::exit::Exit;
 use vz_sys::channel::Channel;
+use vz_sys::fuse::Connection;
 use vz_sys::pty;
 use vz_sys::seccomp::Program;
 
@@ -16,7 +17,11 @@ use crate::description::Description;
 use crate::error::{Context, Error, Result};
 use crate::guest::Guest;
 use crate::lifecycle::console::Console;
+use crate::node::Node;
 use crate::old_cgroup;
+use crate::report::Report;
+use crate::views::lxcfs::{self, Bound};
+use crate::views::{self, Views};
 
 /// What has been made.
 pub struct Prepared {
@@ -24,6 +29,8 @@ pub struct Prepared {
     pub inside: Inside,
     /// For vzmon: both ends of the console, so that a guest that closes it does not hang it up.
     pub console: pty::Pair,
+    /// For vzmon: the connection of the container's `/dev/vz`, if there is one.
+    pub views: Option<Connection>,
     /// For vzctl, when it is to wait for the end of the boot.
     pub readiness: Option<Readiness>,
 }
@@ -38,6 +45,7 @@ pub fn prepare(
     guest: &Guest,
     line: Channel,
     wait: bool,
+    report: &mut dyn Report,
 ) -> Result<Prepared> {
     let (uid, gid) = (description.uid_base, description.gid_base);
     let system = |what: &'static str| move || what.to_owned();
@@ -57,6 +65,7 @@ pub fn prepare(
     };
     let notify = readiness.as_ref().and_then(Readiness::environment);
     let environment = description.environment.iter().cloned().chain(notify);
+    let (views, bound) = views(container.node, uid, gid, report);
     let inside = Inside {
         line,
         devices,
@@ -67,6 +76,7 @@ pub fn prepare(
             .context(Exit::ResourceError, system("Cannot copy the console"))?,
         old_cgroup,
         inittab,
+        bound,
         hostname: description.hostname.clone().into(),
         configured_hostname: container.config.hostname.clone().filter(|name| !name.is_empty()),
         capabilities: description.entry.capabilities.clone(),
@@ -74,5 +84,35 @@ pub fn prepare(
             .map_err(|error| Error::Refused(Exit::SystemError, error.to_string()))?,
         environment: environment.filter_map(|text| CString::new(text).ok()).collect(),
     };
-    Ok(Prepared { inside, console, readiness })
+    Ok(Prepared { inside, console, views, readiness })
+}
+
+/// What is bound over the container's `/dev` and `/proc`, and the connection of what is served
+/// there. A container starts without just as well.
+fn views(
+    node: &Node,
+    uid: u32,
+    gid: u32,
+    report: &mut dyn Report,
+) -> (Option<Connection>, Vec<Bound>) {
+    let mut bound = match lxcfs::find(node) {
+        lxcfs::Found::Files(files) => files,
+        lxcfs::Found::None => Vec::new(),
+        lxcfs::Found::Hangs => {
+            report.error("Warning: lxcfs does not answer, the container sees the node's /proc");
+            Vec::new()
+        }
+    };
+    let connection = match Views::open(node, uid, gid) {
+        Ok(Some(views)) => {
+            bound.push(Bound { path: views::TARGET, mount: views.mount });
+            Some(views.connection)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            report.error(&format!("Warning: the container has no {}: {error}", views::TARGET));
+            None
+        }
+    };
+    (connection, bound)
 }

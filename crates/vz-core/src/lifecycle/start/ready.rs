@@ -24,10 +24,10 @@ use crate::guest::{Guest, Init};
 /// How long a boot may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The directory of the container's `/dev` where our ends lie.
-const DIRECTORY: &str = "vz";
+const DIRECTORY: &str = ".vz";
 
 /// The inittab to be shown, below the container's `/dev`.
-const INITTAB: &str = "vz/inittab";
+const INITTAB: &str = ".vz/inittab";
 
 /// Our end of what the guest will tell.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ fn inittab_line(text: &[u8]) -> String {
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.starts_with(b"#"))
         .any(|line| line.split(|byte| *byte == b':').nth(2) == Some(b"initdefault"));
-    let command = "/bin/sh -c ': > /dev/vz/booted'";
+    let command = "/bin/sh -c ': > /dev/.vz/booted'";
     match has_runlevels {
         true => format!("vzbt:12345:once:{command}\n"),
         false => format!("::once:{command}\n"),
@@ -119,7 +119,7 @@ impl Readiness {
     /// What the guest's init must find in its environment.
     pub fn environment(&self) -> Option<String> {
         match self {
-            Readiness::Notify(_) => Some("NOTIFY_SOCKET=/dev/vz/notify".to_owned()),
+            Readiness::Notify(_) => Some("NOTIFY_SOCKET=/dev/.vz/notify".to_owned()),
             Readiness::Fifo(_) => None,
         }
     }
