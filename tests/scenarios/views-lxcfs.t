@@ -33,11 +33,11 @@ Stopped for good: the kernel's own files are seen, and nothing is dead. A contai
 
   $ systemctl stop lxcfs; inside 'grep -c fuse.lxcfs /proc/mounts'
   0
-  [1]
+  [8]
   $ test "$(total)" = "$(grep MemTotal: /proc/meminfo | tr -s ' ')"
   $ vzctl --quiet restart $CTID --fast >/dev/null && inside 'grep -c fuse.lxcfs /proc/mounts'
   0
-  [1]
+  [8]
   $ systemctl start lxcfs; inside 'grep -c fuse.lxcfs /proc/mounts'
   9
 
@@ -45,6 +45,6 @@ The node's own tables, by their unit: killed, they come back.
 
   $ systemctl start vz-views; eventually 'test -e /dev/vz/bc/$CTID/resources'
   $ old=$(pid vz-views); kill -9 $old
-  $ eventually 'test "$(pid vz-views)" != $old && grep -q "$CTID:" /dev/vz/bc/resources'
+  $ eventually 'test "$(pid vz-views)" != $old && grep -qs "$CTID:" /dev/vz/bc/resources'
   $ systemctl stop vz-views; eventually '! mountpoint -q /dev/vz'; rmdir /dev/vz; rm -f /run/vz/views.lck
   $ vzctl --quiet stop $CTID --fast >/dev/null; vzctl --quiet destroy $CTID; rm -f /etc/vz/conf/$CTID.conf.destroyed

@@ -25,8 +25,10 @@ pub fn install(
     let installed = stage(project, scratch).and_then(|()| {
         send(machine, scratch, &[Path::new(".").into()], Path::new("/"))?;
         send(machine, &project.templates(), &templates(project, wanted)?, &machine.templates())?;
-        // Units that came with the tree; a node without systemd has nothing to reload.
-        let reload = "! test -d /run/systemd/system || systemctl daemon-reload";
+        // Units that came with the tree; a node without systemd has nothing to reload. lxcfs has
+        // been started without the options of ours.
+        let reload = "! test -d /run/systemd/system || \
+            { systemctl daemon-reload && systemctl try-restart lxcfs; }";
         machine.connect()?.call(&["sh", "-c", reload], io::empty()).map(drop)
     });
     cache::remove(scratch)?;
