@@ -105,8 +105,8 @@ pub struct CpuShare {
 /// How long a container runs, and how busy it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Activity {
-    /// Processes that ran or waited for a CPU, averaged over 1, 5 and 15 minutes; `None` where
-    /// the kernel keeps no such average for a container.
+    /// Processes that ran or waited for a CPU, averaged over 1, 5 and 15 minutes; `None` while
+    /// nobody takes samples.
     pub load: Option<[f64; 3]>,
     /// Seconds since it was started.
     pub uptime: f64,

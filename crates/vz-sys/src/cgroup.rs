@@ -162,7 +162,11 @@ impl Cgroup {
     /// # Errors
     /// When `cgroup.procs` cannot be read.
     pub fn processes(&self) -> io::Result<Vec<Pid>> {
-        let text = self.read("cgroup.procs")?;
+        self.listed("cgroup.procs")
+    }
+
+    fn listed(&self, file: &str) -> io::Result<Vec<Pid>> {
+        let text = self.read(file)?;
         Ok(text.lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw).collect())
     }
 
@@ -171,18 +175,31 @@ impl Cgroup {
     /// above) adds none.
     pub fn all_processes(&self) -> Vec<Pid> {
         let mut found = Vec::new();
-        self.add_processes(DEPTH, &mut found);
+        self.add_listed("cgroup.procs", DEPTH, &mut found);
         found
     }
 
-    fn add_processes(&self, depth: usize, found: &mut Vec<Pid>) {
-        found.extend(self.processes().unwrap_or_default());
+    /// The threads in the group and in those below it, likewise; threaded groups tell theirs.
+    pub fn all_threads(&self) -> Vec<Pid> {
+        let mut found = Vec::new();
+        self.add_listed("cgroup.threads", DEPTH, &mut found);
+        found
+    }
+
+    fn add_listed(&self, file: &str, depth: usize, found: &mut Vec<Pid>) {
+        found.extend(self.listed(file).unwrap_or_default());
         let Some(depth) = depth.checked_sub(1) else { return };
         for name in self.children().unwrap_or_default() {
             if let Ok(child) = self.child(&name) {
-                child.add_processes(depth, found);
+                child.add_listed(file, depth, found);
             }
         }
+    }
+
+    /// The CPU time that the group has used, in microseconds; `None` where the kernel does not tell.
+    pub fn cpu_time(&self) -> Option<u64> {
+        let text = self.read("cpu.stat").ok()?;
+        text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.trim().parse().ok())
     }
 
     /// Says whether any process lives in the group or below it.

@@ -1,4 +1,5 @@
-//! The most that a group has held of what the kernel keeps no maximum of: keys of `memory.stat`.
+//! The most that a group has held of what the kernel keeps no maximum of: keys of `memory.stat`, and
+//! descriptors of its processes.
 //!
 //! Whoever watches the group samples them, and they are kept on the group itself, as an extended
 //! attribute that only the node's root sees: they go with the group, and no file is left behind.
@@ -10,7 +11,7 @@ use std::os::fd::AsFd;
 use crate::cgroup::Cgroup;
 use crate::xattr;
 
-/// The attribute: bytes of each of [`SAMPLED`], a blank between.
+/// The attribute: bytes of each of [`SAMPLED`] and the number of descriptors, a blank between.
 const ATTRIBUTE: &str = "trusted.vz.peaks";
 
 /// What is sampled: keys of `memory.stat`, one or several added up.
@@ -23,9 +24,13 @@ pub const SAMPLED: [&[&str]; 6] = [
     &["anon", "shmem", "kernel"],
 ];
 
-/// Bytes, in the order of [`SAMPLED`]; 0 of what was never seen.
+/// What was seen; 0 of what never was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Peaks([u64; SAMPLED.len()]);
+pub struct Peaks {
+    /// Bytes, in the order of [`SAMPLED`].
+    memory: [u64; SAMPLED.len()],
+    open_files: u64,
+}
 
 impl Peaks {
     /// What is kept on a group; nothing where nobody has sampled.
@@ -33,7 +38,8 @@ impl Peaks {
         let bytes = xattr::get(group.as_fd(), OsStr::new(ATTRIBUTE)).unwrap_or_default();
         let text = std::str::from_utf8(&bytes).unwrap_or_default();
         let mut peaks = Peaks::default();
-        for (most, word) in peaks.0.iter_mut().zip(text.split(' ')) {
+        let all = peaks.memory.iter_mut().chain([&mut peaks.open_files]);
+        for (most, word) in all.zip(text.split(' ')) {
             *most = word.parse().unwrap_or(0);
         }
         peaks
@@ -42,19 +48,31 @@ impl Peaks {
     /// The most that these keys have held together, in bytes; `None` when it was never sampled.
     pub fn of(&self, keys: &[&str]) -> Option<u64> {
         let place = SAMPLED.iter().position(|sampled| *sampled == keys)?;
-        Some(self.0[place]).filter(|bytes| *bytes > 0)
+        Some(self.memory[place]).filter(|bytes| *bytes > 0)
     }
 
-    /// Takes a sample of the group, and keeps what has risen.
+    /// The most descriptors that its processes have had open.
+    pub fn open_files(&self) -> Option<u64> {
+        Some(self.open_files).filter(|number| *number > 0)
+    }
+
+    /// Takes a sample of the group, with so many descriptors open, and keeps what has risen. Without
+    /// a memory controller that is the descriptors alone.
     ///
     /// # Errors
-    /// When `memory.stat` cannot be read, or the attribute cannot be set.
-    pub fn sample(&mut self, group: &Cgroup) -> io::Result<()> {
-        if !self.raise(&group.read("memory.stat")?) {
+    /// When the attribute cannot be set.
+    pub fn sample(&mut self, group: &Cgroup, open_files: u64) -> io::Result<()> {
+        let memory = self.raise(&group.read("memory.stat").unwrap_or_default());
+        if !memory && open_files <= self.open_files {
             return Ok(());
         }
-        let words = self.0.map(|bytes| bytes.to_string());
-        let text = words.join(" ");
+        self.open_files = self.open_files.max(open_files);
+        let mut text = String::new();
+        for bytes in self.memory {
+            text += &bytes.to_string();
+            text.push(' ');
+        }
+        text += &self.open_files.to_string();
         xattr::set(group.as_fd(), OsStr::new(ATTRIBUTE), text.as_bytes()).map_err(Into::into)
     }
 
@@ -65,7 +83,7 @@ impl Peaks {
             line.trim().parse().ok()
         };
         let mut has_risen = false;
-        for (keys, most) in SAMPLED.iter().zip(&mut self.0) {
+        for (keys, most) in SAMPLED.iter().zip(&mut self.memory) {
             let sum = keys.iter().map(value).sum::<Option<u64>>().unwrap_or(0);
             has_risen |= sum > *most;
             *most = sum.max(*most);

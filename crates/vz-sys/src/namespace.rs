@@ -56,6 +56,39 @@ pub fn within<T: Send>(
     })
 }
 
+/// More threads would only wait for each other, and a smaller share is not worth one.
+const MOST_THREADS: usize = 4;
+const SMALLEST_SHARE: usize = 16;
+
+/// Looks into namespaces, one after the other, by a few threads of their own: the caller's stay.
+/// `begin` makes what a thread looks with; it is told whether the namespace could be joined.
+///
+/// # Errors
+/// Those of starting a thread.
+pub fn within_each<T: Send, L: FnMut(io::Result<()>) -> T>(
+    namespaces: &[BorrowedFd<'_>],
+    kind: Namespaces,
+    begin: impl Fn() -> L + Sync,
+) -> io::Result<Vec<T>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let share = namespaces.len().div_ceil(threads).max(SMALLEST_SHARE);
+    std::thread::scope(|scope| {
+        let begin = &begin;
+        let look = move |share: &[BorrowedFd<'_>]| {
+            let mut look = begin();
+            share.iter().map(|namespace| look(join(*namespace, kind))).collect::<Vec<T>>()
+        };
+        let start = |share| std::thread::Builder::new().spawn_scoped(scope, move || look(share));
+        let threads = namespaces.chunks(share).map(start).collect::<io::Result<Vec<_>>>()?;
+        let mut found = Vec::with_capacity(namespaces.len());
+        for thread in threads {
+            let ended = thread.join();
+            found.extend(ended.map_err(|_| io::Error::other("the thread has panicked"))?);
+        }
+        Ok(found)
+    })
+}
+
 /// Leaves the caller's namespaces of these kinds for new ones (`unshare(2)`).
 ///
 /// # Errors

@@ -53,10 +53,31 @@ pub fn is_exiting(pid: Pid) -> io::Result<bool> {
 }
 
 fn is_zombie(stat: &[u8]) -> bool {
-    stat.iter()
-        .rposition(|byte| *byte == b')')
-        .and_then(|end_of_name| stat.get(end_of_name + 2))
-        .is_some_and(|state| matches!(state, b'Z' | b'X'))
+    state(stat).is_some_and(|state| matches!(state, b'Z' | b'X'))
+}
+
+/// The letter after the name.
+fn state(stat: &[u8]) -> Option<u8> {
+    let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
+    stat.get(end_of_name + 2).copied()
+}
+
+/// Says whether a thread counts for a load average: it runs or wants to, or waits for a disk.
+pub fn is_active(thread: Pid) -> bool {
+    let mut text = [0; 1024];
+    let Ok(mut file) = std::fs::File::open(format!("/proc/{thread}/stat")) else { return false };
+    let Ok(length) = file.read(&mut text) else { return false };
+    state(&text[..length]).is_some_and(|state| matches!(state, b'R' | b'D'))
+}
+
+/// The descriptors a process has open. A file that several share counts for each.
+pub fn open_files(pid: Pid) -> Option<u64> {
+    let directory = format!("/proc/{pid}/fd");
+    // Since Linux 6.2 the directory's size is their number.
+    match std::fs::metadata(&directory).ok()?.len() {
+        0 => Some(std::fs::read_dir(&directory).ok()?.count() as u64),
+        number => Some(number),
+    }
 }
 
 /// The seconds since the epoch at which clock tick 0 was: what [`start_time`] counts from.
@@ -144,5 +165,22 @@ mod tests {
         assert_eq!(namespace_pids(pid).unwrap()[0], pid.as_raw());
         assert!(boot_time().unwrap() > 0);
         assert!(!is_exiting(pid).unwrap());
+    }
+
+    #[test]
+    fn own_files() {
+        let before = open_files(Pid::this()).unwrap();
+        let _file = std::fs::File::open("/dev/null").unwrap();
+        assert_eq!(open_files(Pid::this()), Some(before + 1));
+        assert_eq!(open_files(Pid::from_raw(i32::MAX)), None);
+    }
+
+    #[test]
+    fn who_is_active() {
+        // The thread that asks runs.
+        assert!(is_active(nix::unistd::gettid()));
+        assert!(!is_active(Pid::from_raw(i32::MAX)));
+        assert_eq!(state(b"7 (a) b) D 1"), Some(b'D'));
+        assert_eq!(state(b"7 (a"), None);
     }
 }

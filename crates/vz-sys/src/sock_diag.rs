@@ -12,25 +12,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use crate::namespace::{self, Namespaces};
+use crate::netlink_dump::{Dumper, Entry, ROOM, attribute, number};
 
 /// Message types.
 const TCPDIAG_GETSOCK: u16 = 18;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-/// `struct nlmsghdr`.
-const HEADER: usize = 16;
-const REQUEST_DUMP: u16 = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
-
-/// The kernel fills answers of 32 KiB at most when it is given as much room.
-const ROOM: usize = 32 * 1024;
-
-/// More threads would only wait for each other, and a smaller share is not worth one.
-const MOST_THREADS: usize = 4;
-const SMALLEST_SHARE: usize = 16;
 
 /// `INET_DIAG_SKMEMINFO`, and the bit that asks for it.
 const INET_MEMORY: u16 = 7;
@@ -108,28 +97,14 @@ pub enum Error {
 /// # Errors
 /// [`Error::Thread`]; what concerns one namespace is in its place.
 pub fn usage(namespaces: &[BorrowedFd<'_>]) -> Result<Vec<Result<Usage, Error>>, Error> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    let share = namespaces.len().div_ceil(threads).max(SMALLEST_SHARE);
-    std::thread::scope(|scope| {
-        let start = |share| {
-            let thread = std::thread::Builder::new().name("sock_diag".to_owned());
-            thread.spawn_scoped(scope, move || usage_of_some(share)).map_err(Error::Thread)
-        };
-        let threads = namespaces.chunks(share).map(start).collect::<Result<Vec<_>, Error>>()?;
-        let mut found = Vec::with_capacity(namespaces.len());
-        for thread in threads {
-            let ended = thread.join();
-            found.extend(ended.map_err(|_| Error::Thread(io::Error::other("it panicked")))?);
+    let begin = || {
+        let (mut kinds, mut room) = (KINDS.map(Some), vec![0; ROOM]);
+        move |joined: io::Result<()>| {
+            joined.map_err(Error::Join)?;
+            usage_of_one(&mut kinds, &mut room)
         }
-        Ok(found)
-    })
-}
-
-/// Joins one namespace after the other.
-fn usage_of_some(namespaces: &[BorrowedFd<'_>]) -> Vec<Result<Usage, Error>> {
-    let (mut kinds, mut room) = (KINDS.map(Some), vec![0; ROOM]);
-    let mut look = |namespace: &BorrowedFd<'_>| usage_of_one(*namespace, &mut kinds, &mut room);
-    namespaces.iter().map(&mut look).collect()
+    };
+    namespace::within_each(namespaces, Namespaces::NET, begin).map_err(Error::Thread)
 }
 
 /// One kind of sockets, as it is asked for and answered.
@@ -258,15 +233,10 @@ fn short_request(family: i32, protocol: u8, show: u32) -> Vec<u8> {
     request
 }
 
-/// Looks at one namespace. Kinds that the kernel does not know are taken out: each question costs
+/// Looks at the namespace this thread is in. Kinds that the kernel does not know are taken out: each question costs
 /// it a search for a module.
-fn usage_of_one(
-    namespace: BorrowedFd<'_>,
-    kinds: &mut [Option<Kind>],
-    room: &mut [u8],
-) -> Result<Usage, Error> {
-    namespace::join(namespace, Namespaces::NET).map_err(Error::Join)?;
-    let mut monitor = Monitor::open(room).map_err(Error::Open)?;
+fn usage_of_one(kinds: &mut [Option<Kind>], room: &mut [u8]) -> Result<Usage, Error> {
+    let mut monitor = Dumper::open(libc::NETLINK_SOCK_DIAG, room).map_err(Error::Open)?;
     let mut in_use = InUse::read().map_err(Error::Count)?;
     // The monitor is a socket of the namespace as well.
     in_use.all = in_use.all.map(|all| all.saturating_sub(1));
@@ -277,7 +247,7 @@ fn usage_of_one(
             (kind.place)(&mut usage).get_or_insert_default();
             continue;
         }
-        match monitor.list(&kind) {
+        match list(&mut monitor, &kind) {
             Ok(sockets) => {
                 let sum = (kind.place)(&mut usage).get_or_insert_default();
                 sum.count += sockets.count;
@@ -343,124 +313,20 @@ fn is_unknown(error: &io::Error) -> bool {
     number.is_some_and(|number| [libc::ENOENT, libc::EINVAL, libc::EOPNOTSUPP].contains(&number))
 }
 
-/// A socket of the monitoring, and room for its answers.
-struct Monitor<'r> {
-    socket: OwnedFd,
-    room: &'r mut [u8],
+fn list(monitor: &mut Dumper<'_>, kind: &Kind) -> io::Result<Sockets> {
+    let mut sum = Sockets::default();
+    monitor
+        .dump(kind.message, &(kind.request)(), &mut |entry| add_socket(entry, kind, &mut sum))?;
+    Ok(sum)
 }
 
-impl<'r> Monitor<'r> {
-    fn open(room: &'r mut [u8]) -> io::Result<Self> {
-        // SAFETY: no address is passed; a success is a descriptor that nobody else owns.
-        let socket = unsafe {
-            let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
-            match libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG) {
-                -1 => return Err(io::Error::last_os_error()),
-                fd => OwnedFd::from_raw_fd(fd),
-            }
-        };
-        Ok(Self { socket, room })
-    }
-
-    fn list(&mut self, kind: &Kind) -> io::Result<Sockets> {
-        self.send(kind)?;
-        let mut sum = Sockets::default();
-        loop {
-            let length = self.receive()?;
-            if add_answers(&self.room[..length], kind, &mut sum)? {
-                return Ok(sum);
-            }
-        }
-    }
-
-    fn send(&self, kind: &Kind) -> io::Result<()> {
-        let request = (kind.request)();
-        let mut message = ((HEADER + request.len()) as u32).to_ne_bytes().to_vec();
-        message.extend(kind.message.to_ne_bytes());
-        message.extend(REQUEST_DUMP.to_ne_bytes());
-        message.extend([0; 8]);
-        message.extend(request);
-        loop {
-            // SAFETY: the message lives over the call and is as long as said.
-            let sent = unsafe {
-                libc::send(self.socket.as_raw_fd(), message.as_ptr().cast(), message.len(), 0)
-            };
-            if sent >= 0 {
-                return Ok(());
-            }
-            retry_interrupted()?;
-        }
-    }
-
-    fn receive(&mut self) -> io::Result<usize> {
-        loop {
-            // SAFETY: the room lives over the call and is as long as said.
-            let received = unsafe {
-                libc::recv(
-                    self.socket.as_raw_fd(),
-                    self.room.as_mut_ptr().cast(),
-                    self.room.len(),
-                    libc::MSG_TRUNC,
-                )
-            };
-            match usize::try_from(received) {
-                Ok(length) if length <= self.room.len() => return Ok(length),
-                Ok(_) => return Err(malformed("an answer is larger than asked for")),
-                Err(_) => retry_interrupted()?,
-            }
-        }
-    }
-}
-
-/// The last error, unless it was a signal.
-fn retry_interrupted() -> io::Result<()> {
-    match io::Error::last_os_error() {
-        error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-        error => Err(error),
-    }
-}
-
-fn malformed(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
-/// Adds what an answer's messages say; the result says whether it was the last answer.
-fn add_answers(mut answer: &[u8], kind: &Kind, sum: &mut Sockets) -> io::Result<bool> {
-    while !answer.is_empty() {
-        let length = number::<4>(answer, 0).map(u32::from_ne_bytes);
-        let length = length.map(|length| length as usize).filter(|length| *length >= HEADER);
-        let message = length.and_then(|length| answer.get(..length));
-        let message = message.ok_or_else(|| malformed("a message is cut off"))?;
-        let payload = &message[HEADER..];
-        match number::<2>(message, 4).map(u16::from_ne_bytes) {
-            Some(NLMSG_DONE) => return Ok(true),
-            Some(NLMSG_ERROR) => return Err(error_of(payload)),
-            _ => {
-                // The monitor's own address: it is a netlink socket of the namespace as well.
-                let own = number::<4>(message, 12).map_or(0, u32::from_ne_bytes);
-                add_socket(payload, kind, own, sum);
-            }
-        }
-        answer = answer.get(message.len().next_multiple_of(4)..).unwrap_or_default();
-    }
-    Ok(false)
-}
-
-/// `struct nlmsgerr`.
-fn error_of(payload: &[u8]) -> io::Error {
-    match number::<4>(payload, 0).map(i32::from_ne_bytes) {
-        Some(error) => io::Error::from_raw_os_error(error.saturating_neg()),
-        None => malformed("an error is cut off"),
-    }
-}
-
-fn add_socket(payload: &[u8], kind: &Kind, own: u32, sum: &mut Sockets) {
+fn add_socket(Entry { asker, payload }: Entry<'_>, kind: &Kind, sum: &mut Sockets) {
     if kind.what == NETLINK {
-        // `ndiag_portid`: 0 is the kernel's end.
+        // `ndiag_portid`: 0 is the kernel's end, and the monitor is a socket of the namespace as well.
         let address = number::<4>(payload, 4).map_or(0, u32::from_ne_bytes);
         // `ndiag_protocol`; addresses are unique within one.
         let is_monitoring = payload.get(2) == Some(&(libc::NETLINK_SOCK_DIAG as u8));
-        if address == 0 || is_monitoring && address == own {
+        if address == 0 || is_monitoring && address == asker {
             return;
         }
     }
@@ -473,23 +339,6 @@ fn add_socket(payload: &[u8], kind: &Kind, own: u32, sum: &mut Sockets) {
     // have nothing but what is on its way.
     sum.send += u64::from(bytes(SENT).max(bytes(QUEUED)));
     sum.receive += u64::from(bytes(RECEIVED)) + u64::from(bytes(BACKLOG));
-}
-
-/// The content of an attribute (`struct nlattr`) of this type.
-fn attribute(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
-    loop {
-        let length = usize::from(u16::from_ne_bytes(number(attributes, 0)?));
-        let kind = u16::from_ne_bytes(number(attributes, 2)?);
-        let content = attributes.get(4..length)?;
-        if kind == wanted {
-            return Some(content);
-        }
-        attributes = attributes.get(length.next_multiple_of(4)..)?;
-    }
-}
-
-fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..)?.first_chunk().copied()
 }
 
 #[cfg(test)]

@@ -1,23 +1,20 @@
 use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::netlink_dump::forge::{done, message, refused};
+use crate::netlink_dump::walk;
 
 const UNIX: Kind = KINDS[6];
 
-fn message(kind: u16, payload: &[u8]) -> Vec<u8> {
-    let mut message = ((HEADER + payload.len()) as u32).to_ne_bytes().to_vec();
-    message.extend(kind.to_ne_bytes());
-    message.extend([0; 10]);
-    message.extend(payload);
-    message.resize(message.len().next_multiple_of(4), 0);
-    message
+fn add_answers(answer: &[u8], kind: &Kind, sum: &mut Sockets) -> io::Result<bool> {
+    walk(answer, &mut |entry| add_socket(entry, kind, sum))
 }
 
 fn attribute_of(kind: u16, numbers: &[u32]) -> Vec<u8> {
@@ -36,8 +33,8 @@ fn answers_are_summed_up() {
     let mut sum = Sockets::default();
     assert!(!add_answers(&answer, &UNIX, &mut sum).unwrap());
     assert_eq!(sum, Sockets { count: 2, send: 3, receive: 5 });
-    assert!(add_answers(&message(NLMSG_DONE, &[0; 4]), &UNIX, &mut sum).unwrap());
-    let refused = message(NLMSG_ERROR, &(-libc::ENOENT).to_ne_bytes());
+    assert!(add_answers(&done(), &UNIX, &mut sum).unwrap());
+    let refused = refused(libc::ENOENT);
     let error = add_answers(&refused, &UNIX, &mut sum).unwrap_err();
     assert!(is_unknown(&error), "{error}");
     add_answers(&answer[..answer.len() - 4], &UNIX, &mut sum).unwrap_err();

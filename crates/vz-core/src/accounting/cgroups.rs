@@ -7,8 +7,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
 use nix::time::{ClockId, clock_gettime};
@@ -17,7 +18,8 @@ use vz_conf::ctid::Ctid;
 use vz_conf::layout::Layout;
 use vz_conf::ubc::Resource;
 use vz_sys::cgroup::{self, Cgroup};
-use vz_sys::{proc, quota};
+use vz_sys::load_average::LoadAverage;
+use vz_sys::{packet_filter, proc, quota};
 
 use super::counting::{Counting, FileLocks};
 use super::imitation::status_field;
@@ -97,12 +99,30 @@ impl<'n> Cgroups<'n> {
         if !asked.into_iter().any(|resource| wanted.contains(resource)) {
             return BTreeMap::new();
         }
+        self.of_networks(running, |networks| {
+            sockets::buffers(networks).unwrap_or_default().into_iter().map(Result::ok).collect()
+        })
+    }
+
+    /// The rules of their packet filters, when they are asked for.
+    fn rules(&self, running: &[Ctid], wanted: &[Resource]) -> BTreeMap<Ctid, u64> {
+        if !wanted.contains(&Resource::Numiptent) {
+            return BTreeMap::new();
+        }
+        self.of_networks(running, |networks| packet_filter::rules(networks).unwrap_or_default())
+    }
+
+    /// What is found by the network namespaces of these containers, by a pidfd of each one's init.
+    fn of_networks<T>(
+        &self,
+        running: &[Ctid],
+        find: impl Fn(&[BorrowedFd<'_>]) -> Vec<Option<T>>,
+    ) -> BTreeMap<Ctid, T> {
         let inits: Vec<(Ctid, OwnedFd)> =
             running.iter().filter_map(|id| Some((*id, self.state(*id)?.init?.open()?))).collect();
         let descriptors: Vec<_> = inits.iter().map(|(_, init)| init.as_fd()).collect();
-        let found = sockets::buffers(&descriptors).unwrap_or_default();
         let ids = inits.iter().map(|(id, _)| *id);
-        ids.zip(found).filter_map(|(id, usage)| Some((id, usage.ok()?))).collect()
+        ids.zip(find(&descriptors)).filter_map(|(id, found)| Some((id, found?))).collect()
     }
 
     fn unopened(&self, path: &Path, source: impl Into<OsText>) -> SourceError {
@@ -133,6 +153,7 @@ impl Source for Cgroups<'_> {
     fn beancounters(&self, running: &[Ctid]) -> Answer<BTreeMap<Ctid, Beancounters>> {
         let wanted = self.wanted.as_deref().unwrap_or(&Resource::ALL);
         let mut usage = self.socket_usage(running, wanted);
+        let mut rules = self.rules(running, wanted);
         let mut found = BTreeMap::new();
         for id in running {
             // One that runs has beancounters, also where nothing can be read of them.
@@ -143,6 +164,7 @@ impl Source for Cgroups<'_> {
                     let init = self.state(*id).and_then(|state| state.init);
                     Counting::new(&top, &inner, in_force, init.map(|init| init.pid))
                         .with_sockets(usage.remove(id))
+                        .with_rules(rules.remove(id))
                         .beancounters(wanted, &self.file_locks)
                 }
             };
@@ -171,12 +193,17 @@ impl Source for Cgroups<'_> {
     }
 
     fn activity(&self, running: &[Ctid]) -> BTreeMap<Ctid, Activity> {
-        let Ok(now) = clock_gettime(ClockId::CLOCK_BOOTTIME) else { return BTreeMap::new() };
-        let now = now.tv_sec() as f64 + now.tv_nsec() as f64 / 1e9;
+        let Ok(now) = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from) else {
+            return BTreeMap::new();
+        };
         let ticks = proc::ticks_per_second() as f64;
         self.each(running, |source, id| {
             let started = source.state(id)?.init?.start as f64 / ticks;
-            Some(Activity { load: None, uptime: (now - started).max(0.0) })
+            let load = source.groups(id).and_then(|(top, _)| LoadAverage::load(&top, now));
+            Some(Activity {
+                load: load.map(|load| load.averages()),
+                uptime: (now.as_secs_f64() - started).max(0.0),
+            })
         })
     }
 

@@ -13,15 +13,12 @@ use vz_conf::ubc::{PAGE, Resource, UNLIMITED, UbcSet, Unit};
 use vz_sys::cgroup::Cgroup;
 use vz_sys::cgroup_peaks::Peaks;
 use vz_sys::pty::DEVPTS_MAGIC;
-use vz_sys::{beneath, mount};
+use vz_sys::{beneath, mount, proc};
 
 use super::imitation::status_field;
 use super::{Beancounters, Counter};
 use crate::limits::table::{Counted, Enforced, OfProcesses, Row};
 use crate::sockets;
-
-/// A directory deep in which a guest may put groups of its own; none is followed any deeper.
-const DEPTH: usize = 32;
 
 /// What is read of one container, each file once.
 pub struct Counting<'c> {
@@ -36,6 +33,7 @@ pub struct Counting<'c> {
     peaks: OnceCell<Peaks>,
     sockets: OnceCell<Option<sockets::Counters>>,
     usage: Option<sockets::Usage>,
+    rules: Option<u64>,
 }
 
 impl<'c> Counting<'c> {
@@ -56,6 +54,7 @@ impl<'c> Counting<'c> {
             peaks: OnceCell::new(),
             sockets: OnceCell::new(),
             usage: None,
+            rules: None,
         }
     }
 
@@ -63,6 +62,12 @@ impl<'c> Counting<'c> {
     #[must_use]
     pub fn with_sockets(self, usage: Option<sockets::Usage>) -> Counting<'c> {
         Counting { usage, ..self }
+    }
+
+    /// With the number of rules in its packet filters.
+    #[must_use]
+    pub fn with_rules(self, rules: Option<u64>) -> Counting<'c> {
+        Counting { rules, ..self }
     }
 
     /// Reads these beancounters.
@@ -87,7 +92,7 @@ impl<'c> Counting<'c> {
         let unit = row.resource.unit();
         let mut held = self.count(row.held, unit, locks);
         if row.resource == Resource::Numproc {
-            held = held.or_else(|| Some(threads(self.inner, DEPTH)));
+            held = held.or_else(|| Some(self.inner.all_threads().len() as u64));
         }
         let (barrier, limit) = self.limits(row);
         Counter {
@@ -131,6 +136,7 @@ impl<'c> Counting<'c> {
             }
             Counted::Processes(what) => Some(self.of_processes(what, locks)),
             Counted::Terminals => Some(self.init.map_or(0, |init| terminals(init).unwrap_or(0))),
+            Counted::PacketFilter => self.rules,
             Counted::Sockets | Counted::Nothing => None,
         }
     }
@@ -149,6 +155,7 @@ impl<'c> Counting<'c> {
         match held {
             Counted::Key("memory.stat", key) => in_unit(peaks.of(&[key]), unit),
             Counted::MemoryKeys(keys) => in_unit(peaks.of(keys), unit),
+            Counted::Processes(OfProcesses::OpenFiles) => peaks.open_files(),
             _ => None,
         }
     }
@@ -156,7 +163,9 @@ impl<'c> Counting<'c> {
     fn of_processes(&self, what: OfProcesses, locks: &FileLocks) -> u64 {
         let processes = self.processes.get_or_init(|| self.inner.all_processes());
         match what {
-            OfProcesses::OpenFiles => processes.iter().filter_map(|pid| open_files(*pid)).sum(),
+            OfProcesses::OpenFiles => {
+                processes.iter().filter_map(|pid| proc::open_files(*pid)).sum()
+            }
             OfProcesses::FileLocks => processes.iter().map(|pid| locks.of(*pid)).sum(),
             OfProcesses::PendingSignals => pending_signals(processes),
         }
@@ -166,28 +175,6 @@ impl<'c> Counting<'c> {
 /// Bytes as pages, where a beancounter counts those.
 fn in_unit(value: Option<u64>, unit: Unit) -> Option<u64> {
     value.map(|value| if unit == Unit::Pages { value.div_ceil(PAGE) } else { value })
-}
-
-/// The threads in a group and below it. `cgroup.threads` and not `cgroup.procs`: the guest may
-/// have made threaded groups, where the latter cannot be read, and numproc counts threads too.
-fn threads(group: &Cgroup, depth: usize) -> u64 {
-    let own = group.read("cgroup.threads").map_or(0, |text| text.lines().count() as u64);
-    if depth == 0 {
-        return own;
-    }
-    let below = group.children().unwrap_or_default();
-    let below = below.iter().filter_map(|name| group.child(name).ok());
-    own + below.map(|child| threads(&child, depth - 1)).sum::<u64>()
-}
-
-/// The descriptors a process has open. A file that several share counts for each.
-fn open_files(pid: Pid) -> Option<u64> {
-    let directory = format!("/proc/{pid}/fd");
-    // Since Linux 6.2 the directory's size is their number.
-    match fs::metadata(&directory).ok()?.len() {
-        0 => Some(fs::read_dir(&directory).ok()?.count() as u64),
-        number => Some(number),
-    }
 }
 
 /// The signals that wait for a user's processes, all users together: `SigQ` of proc_pid_status(5)
@@ -323,7 +310,6 @@ mod tests {
         let (_top, top) = group(&[]);
         let counter = all(&top, &inner, UbcSet::default()).get(Resource::Numproc);
         assert_eq!((counter.held, counter.maxheld, counter.limit), (Some(4), Some(4), UNLIMITED));
-        assert_eq!(threads(&inner, 1), 3);
     }
 
     #[test]
@@ -345,13 +331,5 @@ mod tests {
             };
             assert!(SAMPLED.contains(&keys), "{keys:?}");
         }
-    }
-
-    #[test]
-    fn own_files() {
-        let before = open_files(Pid::this()).unwrap();
-        let _file = File::open("/dev/null").unwrap();
-        assert_eq!(open_files(Pid::this()), Some(before + 1));
-        assert_eq!(open_files(Pid::from_raw(i32::MAX)), None);
     }
 }

@@ -11,6 +11,12 @@ use vz_conf::ubc::{PAGE, Resource, UNLIMITED, Unit};
 use super::table::{Enforced, ROWS, Row};
 use super::{Means, Write};
 
+/// Pages of these sizes come from a pool of the node's and count for no container's memory, so that they
+/// are limited by themselves: what is reserved, and what is used without that (Documentation/
+/// admin-guide/cgroup-v2.rst, HugeTLB).
+const HUGE_PAGES: [&str; 4] =
+    ["hugetlb.2MB.rsvd.max", "hugetlb.2MB.max", "hugetlb.1GB.rsvd.max", "hugetlb.1GB.max"];
+
 /// What the kernel is told of a container's memory; `None` is no limit, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -112,6 +118,11 @@ pub fn writes(config: &Config) -> Vec<Write> {
             limited && memory.high.is_some(),
         ));
         writes.push(write(main, "memory.max", text(memory.max), parts.clone(), limited));
+        // Nobody has asked for these, and a kernel without such pages has none of the files.
+        writes.extend(HUGE_PAGES.map(|file| Write {
+            parameter: "huge pages",
+            ..write(main, file, text(memory.max), parts.clone(), false)
+        }));
     }
     if is_set(Resource::Swappages) {
         let asked = memory.swap.is_some();

@@ -256,6 +256,12 @@ pub fn apply(group: &Cgroup, root: &Path, writes: &[Write]) -> Result<Missing> {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 missing.add(write, Why::Controller);
             }
+            // More are held: they are not taken away, and the limit before stays.
+            Err(error)
+                if file.starts_with("hugetlb.") && error.kind() == ErrorKind::ResourceBusy =>
+            {
+                missing.add(write, Why::Controller);
+            }
             Err(error) => return Err(refused(write, file, error)),
         }
     }

@@ -49,6 +49,8 @@ pub enum Counted {
     Terminals,
     /// Those programs and sock_diag: see [`crate::sockets`].
     Sockets,
+    /// Rules of the packet filters of its network namespace.
+    PacketFilter,
     /// Nothing counts it.
     Nothing,
 }
@@ -164,7 +166,7 @@ pub const ROWS: [Row; Resource::ALL.len()] = {
             NotCounted,
         ),
         row(R::Dcachesize, Nothing, Key("memory.stat", "slab_reclaimable"), NotCounted, NotCounted),
-        row(R::Numiptent, Nothing, NotCounted, NotCounted, NotCounted),
+        row(R::Numiptent, Nothing, Counted::PacketFilter, NotCounted, NotCounted),
         row(R::Avnumproc, Nothing, NotCounted, NotCounted, NotCounted),
         row(
             R::Swappages,
