@@ -6,9 +6,12 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, makedev};
 use vz_sys::beneath;
 use vz_sys::mount::{self, Attributes, Setting};
+
+use crate::lifecycle::console::TTY_GROUP;
 
 /// Character devices every container has: name, major, minor. Linux's devices.txt numbers.
 const NODES: [(&str, u64, u64); 6] = [
@@ -67,6 +70,30 @@ pub fn make(uid: u32, gid: u32) -> io::Result<OwnedFd> {
     // Where the console's terminal will lie.
     make_file(directory, "console".as_ref())?;
     own("console")?;
+    Ok(tree)
+}
+
+/// Makes the container's devpts, for its `/dev/pts`. The node's: scripts of a guest's boot mount it
+/// anew with settings of their own, and would lift the limit of terminals and shut others than root
+/// out of `ptmx`. They are told that they may not, and it stays as it is.
+///
+/// # Errors
+/// Those of mounting a devpts.
+pub fn make_terminals(uid: u32, gid: u32) -> io::Result<OwnedFd> {
+    let tree = mount::make(
+        c"devpts",
+        &[
+            Setting::Text("source", "devpts"),
+            Setting::Text("mode", "0620"),
+            Setting::Text("gid", &(gid + TTY_GROUP).to_string()),
+            Setting::Text("ptmxmode", "0666"),
+        ],
+        Attributes::NO_SUID | Attributes::NO_EXEC,
+    )?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+    let root = beneath::open_beneath(tree.as_fd(), ".".as_ref(), flags, Mode::empty())?;
+    beneath::change_owner(root.as_fd(), uid, gid)?;
+    beneath::change_owner_at(root.as_fd(), "ptmx".as_ref(), uid, gid)?;
     Ok(tree)
 }
 

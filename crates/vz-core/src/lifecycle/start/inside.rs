@@ -31,6 +31,8 @@ pub struct Inside {
     pub line: Channel,
     /// The container's `/dev`.
     pub devices: OwnedFd,
+    /// The container's `/dev/pts`.
+    pub terminals: OwnedFd,
     /// The console: a mount of its device, and the device open.
     pub console_mount: OwnedFd,
     /// The console's terminal.
@@ -55,7 +57,8 @@ pub struct Inside {
 
 impl Inside {
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let always = [&self.devices, &self.console_mount, &self.console].map(AsFd::as_fd);
+        let always =
+            [&self.devices, &self.terminals, &self.console_mount, &self.console].map(AsFd::as_fd);
         let bound = self.bound.iter().map(|one| one.mount.as_fd());
         let optional = self.old_cgroup.iter().map(AsFd::as_fd).chain(bound);
         always.into_iter().chain([self.line.as_fd()]).chain(optional).collect()
@@ -144,6 +147,9 @@ fn attach_devices(inside: &Inside, root: BorrowedFd<'_>) -> Step<()> {
         mount::attach(inside.devices.as_fd(), Place::Descriptor(target.as_fd())),
         "Cannot mount /dev",
     )?;
+    let target = open_directory(root, "dev/pts")?;
+    let terminals = Place::Descriptor(target.as_fd());
+    step(mount::attach(inside.terminals.as_fd(), terminals), "Cannot mount /dev/pts")?;
     let target = open_target(root, "dev/console")?;
     let console = Place::Descriptor(target.as_fd());
     step(mount::attach(inside.console_mount.as_fd(), console), "Cannot mount /dev/console")?;

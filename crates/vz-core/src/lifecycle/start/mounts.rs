@@ -56,8 +56,8 @@ const fn kept(target: &'static str) -> Entry {
 const HARMLESS: Attributes =
     Attributes::NO_SUID.union(Attributes::NO_DEV).union(Attributes::NO_EXEC);
 
-/// The table, in the order in which it is done. `/dev` is not in it: the node makes that one
-/// (see [`super::devices`]), because only there device nodes can be made.
+/// The table, in the order in which it is done. `/dev` and `/dev/pts` are not in it: the node makes
+/// these (see [`super::devices`]), because only there device nodes can be made.
 pub const TABLE: &[Entry] = &[
     mounted("proc", c"proc", &[Setting::Text("source", "proc")], HARMLESS),
     mounted(
@@ -68,17 +68,6 @@ pub const TABLE: &[Entry] = &[
     ),
     // A container sees and manages the groups below its own cgroup namespace's root.
     mounted("sys/fs/cgroup", c"cgroup2", &[Setting::Text("source", "cgroup2")], HARMLESS),
-    mounted(
-        "dev/pts",
-        c"devpts",
-        &[
-            Setting::Text("source", "devpts"),
-            Setting::Text("mode", "0620"),
-            Setting::Text("gid", "5"),
-            Setting::Text("ptmxmode", "0666"),
-        ],
-        Attributes::NO_SUID.union(Attributes::NO_EXEC),
-    ),
     mounted(
         "dev/shm",
         c"tmpfs",

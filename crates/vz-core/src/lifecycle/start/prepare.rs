@@ -50,6 +50,8 @@ pub fn prepare(
     let (uid, gid) = (description.uid_base, description.gid_base);
     let system = |what: &'static str| move || what.to_owned();
     let devices = devices::make(uid, gid).context(Exit::SystemError, system("Cannot make /dev"))?;
+    let terminals = devices::make_terminals(uid, gid)
+        .context(Exit::SystemError, system("Cannot make /dev/pts"))?;
     let (readiness, inittab) = match wait {
         true => ready::prepare(guest, devices.as_fd(), uid, gid)
             .context(Exit::SystemError, system("Cannot prepare to wait for the boot"))?,
@@ -69,6 +71,7 @@ pub fn prepare(
     let inside = Inside {
         line,
         devices,
+        terminals,
         console_mount,
         console: console
             .slave
