@@ -49,6 +49,23 @@ pub fn count_of(path: &Path, kind: &str, process: Option<Pid>) -> io::Result<usi
     Ok(text.split(|byte| *byte == b'\n').filter(is_it).count())
 }
 
+/// The mount points whose file system is of one of these types, as the mount table has them.
+///
+/// # Errors
+/// When `/proc/self/mountinfo` cannot be read.
+pub fn mounts_of(kinds: &[&str]) -> io::Result<Vec<PathBuf>> {
+    let text = std::fs::read("/proc/self/mountinfo")?;
+    let place = |line: &[u8]| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let point = fields.nth(4)?;
+        fields.find(|field| *field == b"-")?;
+        let kind = fields.next()?;
+        let is_one = kinds.iter().any(|wanted| wanted.as_bytes() == kind);
+        is_one.then(|| PathBuf::from(OsStr::from_bytes(&unescape(point))))
+    };
+    Ok(text.split(|byte| *byte == b'\n').filter_map(place).collect())
+}
+
 /// mountinfo writes blank, tab, newline and backslash as `\ooo`.
 fn escape(path: &[u8]) -> Vec<u8> {
     let mut escaped = Vec::with_capacity(path.len());
