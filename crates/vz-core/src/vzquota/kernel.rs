@@ -105,12 +105,12 @@ impl Kernel for ProjectQuota {
         if anew || project != (Project { id, inherit: true }) {
             adopt(&opened, directory, id, report)?;
         }
-        enforce(opened.as_fd(), id, file).map_err(failed("on", id))
+        enforce(opened.as_fd(), id, &marked(file)).map_err(failed("on", id))
     }
 
     fn set(&self, id: u32, directory: Option<&Path>, file: &QuotaFile) -> Result<()> {
         let Some((opened, _)) = find(id, directory)? else { return Ok(()) };
-        enforce(opened.as_fd(), id, file).map_err(failed("setlimit", id))
+        enforce(opened.as_fd(), id, &marked(file)).map_err(failed("setlimit", id))
     }
 
     fn off(&self, id: u32, directory: Option<&Path>) -> Result<()> {
@@ -146,10 +146,7 @@ pub fn enforce(directory: BorrowedFd<'_>, id: u32, file: &QuotaFile) -> std::io:
     let before = quota::quota(directory, id).unwrap_or_default();
     let (space, inodes) = (&file.amounts.space, &file.amounts.inodes);
     let limit = |amount: &Amount| Limit { soft: amount.soft, hard: amount.hard };
-    let mut limits = Limits { space: limit(space), inodes: limit(inodes) };
-    if limits == Limits::default() {
-        limits.inodes.hard = ON_WITHOUT_LIMITS;
-    }
+    let limits = Limits { space: limit(space), inodes: limit(inodes) };
     quota::set_limits(directory, id, &limits)?;
     let seconds = |grace: i64| Duration::from_secs(u64::try_from(grace).unwrap_or(0));
     let (space_grace, inode_grace) = (seconds(file.grace.space), seconds(file.grace.inodes));
@@ -165,6 +162,16 @@ pub fn enforce(directory: BorrowedFd<'_>, id: u32, file: &QuotaFile) -> std::io:
         (0, 0) => Ok(()),
         (space, inodes) => quota::set_grace_end(directory, id, space, inodes),
     }
+}
+
+/// A quota without limits gets one by which it can be told that it is on.
+fn marked(file: &QuotaFile) -> QuotaFile {
+    let mut file = file.clone();
+    let Amounts { space, inodes } = &mut file.amounts;
+    if (space.soft, space.hard, inodes.soft, inodes.hard) == (0, 0, 0, 0) {
+        inodes.hard = ON_WITHOUT_LIMITS;
+    }
+    file
 }
 
 /// When the grace of what is held ends: as it was, or as it begins now; 0 below the soft limit.
