@@ -72,6 +72,20 @@ Users and groups are counted, and their limits kept.
   $ vzdqdump $Q -U -F | grep -v '^#' > dump; vzdqload $Q -U -F < dump; vzdqdump $Q -U -F | grep -v '^#' | cmp - dump; grep ^ugid:.5 dump
   ugid:	5	0	10	20	30	40
 
+Where the directory is a whole file system, its own quota counts and limits them.
+
+  $ truncate -s 20M image; mkfs.ext4 -q -O quota,project -E quotatype=usrquota:grpquota:prjquota image; mkdir whole; W=$PWD/whole
+  $ mount -o loop,usrquota,grpquota,prjquota image whole && chmod 777 whole; vzquota init 7 -p $W -c $W.q -b 9000 -B 9000 -i 99 -I 99 -e 0 -n 0 -s 1 -u 9
+  $ vzquota on 7 -c $W.q; vzquota setlimit2 7 -c $W.q -u 5 100 200 3 3; setpriv --reuid 5 --clear-groups touch whole/1 whole/2 whole/3 whole/4
+  touch: cannot touch 'whole/4': Disk quota exceeded
+  [1]
+  $ vzquota stat 7 -c $W.q -t | grep '^5'; vzquota off 7 -c $W.q; setpriv --reuid 5 --clear-groups touch whole/4; vzquota show 7 -c $W.q -t | grep '^5.*inodes'
+  5            user 1k-blocks           0         100         200          loaded
+  5            user    inodes           3           3           3          loaded
+  5            user    inodes           3           3           3                
+  $ vzquota on 7 -c $W.q; setpriv --reuid 5 --clear-groups touch whole/5; vzquota off 7 -c $W.q; umount whole
+  touch: cannot touch 'whole/5': Disk quota exceeded
+
 Another number does not get the directory while it is on; switched off, nothing is limited; dropped, it is
 counted anew.
 

@@ -113,6 +113,9 @@ impl Session<'_> {
         self.tell_users(&file);
         let directory = self.directory(&file)?;
         self.kernel.on(self.id, &directory, &file, anew, self.report)?;
+        if file.has(USERS_ON) {
+            second::enforce(&file.users, self.kernel, &directory, self.report)?;
+        }
         if let Some(level) = self.level(Some(&file))? {
             take(&mut file, &level);
         }
@@ -155,11 +158,6 @@ impl Session<'_> {
                 "Quotas were not loaded for some users/groups for id {} due to ugid limit",
                 self.id
             ));
-        }
-        if file.users.objects.iter().any(|object| object.has_limits())
-            && !self.kernel.limits_users()
-        {
-            self.report.error(second::NOT_ENFORCED);
         }
     }
 
@@ -206,10 +204,13 @@ impl Session<'_> {
         take(file, level);
         if file.users.flags & USERS_ACTIVE != 0 {
             let directory = self.directory(file)?;
-            if let Err(error) = second::refresh(file, &directory, self.now, self.report) {
+            if let Err(error) =
+                second::refresh(file, self.kernel, &directory, self.now, self.report)
+            {
                 self.report.error(&error.to_string());
                 file.mark(DIRTY, true);
             }
+            second::lift(&file.users, self.kernel, &directory)?;
         }
         let directory = self.known_directory(Some(file));
         self.kernel.off(self.id, directory.as_deref())
@@ -293,11 +294,18 @@ impl Session<'_> {
             SecondLevel::Limits(kind, id, limits) => put_limits(&mut file, kind, id, limits)?,
         }
         store.write(&file)?;
-        match self.kernel.limits_users() {
-            true => Ok(()),
-            false => {
-                self.report.error(second::NOT_ENFORCED);
-                Err(Error::NotEnforced)
+        let directory = self.directory(&file)?;
+        if !self.kernel.limits_users(&directory) {
+            self.report.error(second::NOT_ENFORCED);
+            return Err(Error::NotEnforced);
+        }
+        match change {
+            SecondLevel::Grace(kind, space, inodes) => {
+                let grace = Grace { space, inodes, flags: 0 };
+                self.kernel.set_users_grace(&directory, kind, &grace)
+            }
+            SecondLevel::Limits(kind, id, _) => {
+                self.kernel.set_user(&directory, file.users.object(kind, id))
             }
         }
     }
@@ -309,11 +317,11 @@ impl Session<'_> {
     pub fn reload_second_level(&mut self) -> Result<()> {
         let (_store, file) = self.open()?;
         let is_on = self.level(Some(&file))?.is_some() && file.users.flags & USERS_ACTIVE != 0;
-        let has_limits = file.users.objects.iter().any(|object| object.has_limits());
-        if is_on && has_limits && !self.kernel.limits_users() {
-            self.report.error(second::NOT_ENFORCED);
+        if !is_on {
+            return Ok(());
         }
-        Ok(())
+        let directory = self.directory(&file)?;
+        second::enforce(&file.users, self.kernel, &directory, self.report)
     }
 
     /// `stat`: what the kernel counts. With `force` the file is not looked at. With `users` they
@@ -344,7 +352,7 @@ impl Session<'_> {
         let active = file.users.flags & USERS_ACTIVE != 0;
         if active {
             let directory = self.directory(&file)?;
-            second::refresh(&mut file, &directory, self.now, self.report)?;
+            second::refresh(&mut file, self.kernel, &directory, self.now, self.report)?;
         }
         if file != before {
             store.write(&file)?;

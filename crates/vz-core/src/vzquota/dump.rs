@@ -53,7 +53,7 @@ impl Session<'_> {
         let active = file.users.flags & USERS_ACTIVE != 0;
         if active {
             let directory = self.directory(&file)?;
-            second::refresh(&mut file, &directory, self.now, self.report)?;
+            second::refresh(&mut file, self.kernel, &directory, self.now, self.report)?;
         }
         Ok(text(&file, parts, active))
     }

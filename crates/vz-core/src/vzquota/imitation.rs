@@ -10,7 +10,7 @@ use vz_conf::new_file;
 
 use super::change::BLOCK;
 use super::error::{Error, Result};
-use super::file::{Amount, QuotaFile};
+use super::file::{Amount, Grace, Object, QuotaFile};
 use super::kernel::{Kernel, Level};
 use crate::report::Report;
 
@@ -90,9 +90,21 @@ impl Kernel for Imitation {
         self.write(&rows)
     }
 
-    /// That kernel had them.
-    fn limits_users(&self) -> bool {
+    /// That kernel had them, and did not show them in its table.
+    fn limits_users(&self, _: &Path) -> bool {
         true
+    }
+
+    fn users(&self, _: &Path) -> Result<Option<Vec<Object>>> {
+        Ok(None)
+    }
+
+    fn set_user(&self, _: &Path, _: &Object) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_users_grace(&self, _: &Path, _: u32, _: &Grace) -> Result<()> {
+        Ok(())
     }
 }
 

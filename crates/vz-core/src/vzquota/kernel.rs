@@ -14,7 +14,8 @@ use vz_sys::mount_table;
 use vz_sys::quota::{self, Limit, Limits, Project, Quota, Support};
 
 use super::error::{Error, Result};
-use super::file::{Amount, Amounts, QuotaFile};
+use super::file::{Amount, Amounts, Grace, Object, QuotaFile};
+use super::owners;
 use crate::error::OsText;
 use crate::report::Report;
 
@@ -67,8 +68,27 @@ pub trait Kernel {
     /// The kernel's.
     fn off(&self, id: u32, directory: Option<&Path>) -> Result<()>;
 
-    /// Whether limits of users and groups have an effect.
-    fn limits_users(&self) -> bool;
+    /// Whether limits of users and groups of a directory have an effect.
+    fn limits_users(&self, directory: &Path) -> bool;
+
+    /// What users and groups of a directory may hold and hold; `None` when they are to be counted
+    /// by going through it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn users(&self, directory: &Path) -> Result<Option<Vec<Object>>>;
+
+    /// Sets the limits of a user or a group, where they have an effect.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn set_user(&self, directory: &Path, object: &Object) -> Result<()>;
+
+    /// Sets the grace times of users or of groups, where their limits have an effect.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn set_users_grace(&self, directory: &Path, kind: u32, grace: &Grace) -> Result<()>;
 }
 
 /// This kernel.
@@ -118,8 +138,20 @@ impl Kernel for ProjectQuota {
         quota::set_limits(opened.as_fd(), id, &Limits::default()).map_err(failed("off", id))
     }
 
-    fn limits_users(&self) -> bool {
-        false
+    fn limits_users(&self, directory: &Path) -> bool {
+        owners::file_system(directory).is_some()
+    }
+
+    fn users(&self, directory: &Path) -> Result<Option<Vec<Object>>> {
+        owners::all(directory)
+    }
+
+    fn set_user(&self, directory: &Path, object: &Object) -> Result<()> {
+        owners::set(directory, object)
+    }
+
+    fn set_users_grace(&self, directory: &Path, kind: u32, grace: &Grace) -> Result<()> {
+        owners::set_grace(directory, kind, grace)
     }
 }
 
@@ -210,7 +242,7 @@ fn on_at(file: File, id: u32) -> Option<(File, Quota)> {
     (quota.limits != Limits::default()).then_some((file, quota))
 }
 
-fn open(path: &Path) -> std::io::Result<File> {
+pub(super) fn open(path: &Path) -> std::io::Result<File> {
     File::options().read(true).custom_flags(nix::libc::O_DIRECTORY).open(path)
 }
 
@@ -249,7 +281,7 @@ fn adopt(opened: &File, directory: &Path, id: u32, report: &mut dyn Report) -> R
     Ok(())
 }
 
-fn amounts_of(quota: &Quota) -> Amounts {
+pub(super) fn amounts_of(quota: &Quota) -> Amounts {
     let Limits { space, inodes } = quota.limits;
     let end = |end: u64| i64::try_from(end).unwrap_or(i64::MAX);
     let space = Amount {

@@ -13,6 +13,7 @@ mod error;
 pub mod file;
 mod imitation;
 pub mod kernel;
+mod owners;
 pub mod private_area;
 mod scan;
 mod second;

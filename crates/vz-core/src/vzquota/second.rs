@@ -1,7 +1,8 @@
 //! The second level: what each user and group of the directory holds.
 //!
 //! Project quota has no users, and the user quota of a file system counts them over all of it. So
-//! they are counted by going through the directory, by the numbers on the disk.
+//! they are counted by going through the directory, by the numbers on the disk; but for one that is
+//! a whole file system, whose own quota has them.
 
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use super::error::Result;
 use super::file::{
     Grace, LOADED, OBJECT_DIRTY, Object, QuotaFile, USERS_ACTIVE, USERS_EXCEEDED, USERS_ON, Users,
 };
+use super::kernel::Kernel;
 use super::{change, scan};
 use crate::report::Report;
 
@@ -31,21 +33,67 @@ pub fn put_usage(users: &mut Users, counted: &Users) {
     users.objects.retain(|object| !object.is_empty());
 }
 
-/// Counts the users and groups of a quota that is on.
+/// Finds out what the users and groups of a quota that is on hold.
 ///
 /// # Errors
-/// The directory cannot be gone through.
+/// The directory cannot be gone through; the kernel's.
 pub fn refresh(
     file: &mut QuotaFile,
+    kernel: &dyn Kernel,
     directory: &Path,
     now: i64,
     report: &mut dyn Report,
 ) -> Result<()> {
-    let count = scan::count(directory, true, report)?;
-    put_usage(&mut file.users, &count.users.unwrap_or_default());
-    change::correct_users(&mut file.users.objects, &file.users.graces, now);
+    match kernel.users(directory)? {
+        Some(objects) => {
+            file.users.objects.clear();
+            for object in objects {
+                *file.users.object(object.kind, object.id) = object;
+            }
+        }
+        None => {
+            let count = scan::count(directory, true, report)?;
+            put_usage(&mut file.users, &count.users.unwrap_or_default());
+            change::correct_users(&mut file.users.objects, &file.users.graces, now);
+        }
+    }
     load(&mut file.users);
     Ok(())
+}
+
+/// Has the kernel limit those that have a limit; says when it does not.
+///
+/// # Errors
+/// The kernel's.
+pub fn enforce(
+    users: &Users,
+    kernel: &dyn Kernel,
+    directory: &Path,
+    report: &mut dyn Report,
+) -> Result<()> {
+    let mut limited = users.objects.iter().filter(|object| object.has_limits()).peekable();
+    if !kernel.limits_users(directory) {
+        if limited.peek().is_some() {
+            report.error(NOT_ENFORCED);
+        }
+        return Ok(());
+    }
+    for (kind, grace) in (0..).zip(&users.graces) {
+        if *grace != Grace::default() {
+            kernel.set_users_grace(directory, kind, grace)?;
+        }
+    }
+    limited.try_for_each(|object| kernel.set_user(directory, object))
+}
+
+/// Has the kernel limit them no more.
+///
+/// # Errors
+/// The kernel's.
+pub fn lift(users: &Users, kernel: &dyn Kernel, directory: &Path) -> Result<()> {
+    let mut limited = users.objects.iter().filter(|object| object.has_limits());
+    let free = |object: &Object| Object { id: object.id, kind: object.kind, ..Object::default() };
+    limited.try_for_each(|object| kernel.set_user(directory, &free(object)))
 }
 
 /// Begins to count users and groups, or not, as the quota says.
