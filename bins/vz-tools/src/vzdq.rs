@@ -67,12 +67,12 @@ pub fn check(words: &[String]) -> u8 {
 
 /// Runs vzdqdump.
 pub fn dump(words: &[String]) -> u8 {
-    let command = Command { short: "c:fFGUT", usage: DUMP_USAGE };
+    let command = Command { short: "c:fFGUT", long: &words::DUMP, usage: DUMP_USAGE };
     let (global, words, parts) = match parse("vzdqdump", &command, words) {
         Ok(parsed) => parsed,
         Err(code) => return code,
     };
-    let live = words.has('f') || words.has(words::KERNEL);
+    let live = words.has('f');
     match words::run(&global, &words, |session| session.dump(parts, live)) {
         Ok(text) => {
             out(&text);
@@ -84,7 +84,7 @@ pub fn dump(words: &[String]) -> u8 {
 
 /// Runs vzdqload.
 pub fn load(words: &[String]) -> u8 {
-    let command = Command { short: "c:FGUT", usage: LOAD_USAGE };
+    let command = Command { short: "c:FGUT", long: &words::LOAD, usage: LOAD_USAGE };
     let (global, words, parts) = match parse("vzdqload", &command, words) {
         Ok(parsed) => parsed,
         Err(code) => return code,

@@ -27,15 +27,35 @@ For instance: 7D - 7 days; 01w - 1 week; 3m - 3 months
 type Run = fn(&Global, &Command<'_>, &[String]) -> Result<u8, u8>;
 
 const COMMANDS: [(&str, Command<'static>, Run); 9] = [
-    ("init", Command { short: "p:c:r:s:u:b:B:i:I:e:n:R", usage: usage::INIT }, init),
-    ("on", Command { short: "p:c:r:s:u:fb:B:i:I:e:n:R", usage: usage::ON }, on),
-    ("off", Command { short: "p:fc:R", usage: usage::OFF }, off),
-    ("drop", Command { short: "p:fc:R", usage: usage::DROP }, drop),
-    ("setlimit", Command { short: "p:c:r:s:u:fb:B:i:I:e:n:R", usage: usage::SETLIMIT }, setlimit),
-    ("setlimit2", Command { short: "p:c:ugtR", usage: usage::SETLIMIT2 }, setlimit2),
-    ("reload2", Command { short: "p:c:R", usage: usage::RELOAD2 }, reload2),
-    ("stat", Command { short: "p:c:tfR", usage: usage::STAT }, stat),
-    ("show", Command { short: "p:c:tR", usage: usage::SHOW }, show),
+    (
+        "init",
+        Command { short: "p:c:r:s:u:b:B:i:I:e:n:R", long: &words::INIT, usage: usage::INIT },
+        init,
+    ),
+    ("on", Command { short: "p:c:r:s:u:fb:B:i:I:e:n:R", long: &words::ON, usage: usage::ON }, on),
+    ("off", Command { short: "p:fc:R", long: &words::OFF, usage: usage::OFF }, off),
+    ("drop", Command { short: "p:fc:R", long: &words::OFF, usage: usage::DROP }, drop),
+    (
+        "setlimit",
+        Command {
+            short: "p:c:r:s:u:fb:B:i:I:e:n:R",
+            long: words::SETLIMIT,
+            usage: usage::SETLIMIT,
+        },
+        setlimit,
+    ),
+    (
+        "setlimit2",
+        Command { short: "p:c:ugtR", long: &words::SECOND_LEVEL, usage: usage::SETLIMIT2 },
+        setlimit2,
+    ),
+    (
+        "reload2",
+        Command { short: "p:c:R", long: &words::SECOND_LEVEL, usage: usage::RELOAD2 },
+        reload2,
+    ),
+    ("stat", Command { short: "p:c:tfR", long: &words::STAT, usage: usage::STAT }, stat),
+    ("show", Command { short: "p:c:tR", long: &words::SHOW, usage: usage::SHOW }, show),
 ];
 
 /// Runs the tool.

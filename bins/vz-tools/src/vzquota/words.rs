@@ -15,31 +15,62 @@ use crate::{options, place};
 const VERSION: &str = "Vzquota version 2.5.0\n";
 /// Stands for `--nocheck`.
 pub const NO_CHECK: char = '\r';
-/// Stands for `--kernel`, vzdqdump's long name of `-f`.
-pub const KERNEL: char = '\n';
 
-/// Long options of all commands; each knows those whose letters it has.
-const LONG: [LongOption; 19] = [
+const QUOTA_FILE: LongOption = long("quota-file", 'c', true);
+const RELATIVE: LongOption = long("relative", 'R', false);
+const FORCE: LongOption = long("force", 'f', false);
+const USER_GROUP: LongOption = long("user-group", 't', false);
+
+/// Long options of init.
+pub const INIT: [LongOption; 11] = [
+    // Given up before 2.5.0, and still taken.
     long("rsquash", 'r', true),
     long("sub-quotas", 's', true),
     long("ugid-limit", 'u', true),
-    long("quota-file", 'c', true),
+    QUOTA_FILE,
     long("block-softlimit", 'b', true),
     long("block-hardlimit", 'B', true),
     long("block-exptime", 'e', true),
     long("inode-softlimit", 'i', true),
     long("inode-hardlimit", 'I', true),
     long("inode-exptime", 'n', true),
-    long("relative", 'R', false),
-    long("force", 'f', false),
-    long("kernel", KERNEL, false),
-    long("user-group", 't', false),
-    long("nocheck", NO_CHECK, false),
+    RELATIVE,
+];
+
+/// Those of on: those of setlimit, and one more.
+pub const ON: [LongOption; 13] = {
+    let mut all = [FORCE; 13];
+    let mut place = 0;
+    while place < INIT.len() {
+        all[place] = INIT[place];
+        place += 1;
+    }
+    all[place + 1] = long("nocheck", NO_CHECK, false);
+    all
+};
+/// Those of setlimit.
+pub const SETLIMIT: &[LongOption] = ON.split_at(INIT.len() + 1).0;
+
+/// Those of off and drop.
+pub const OFF: [LongOption; 3] = [QUOTA_FILE, RELATIVE, FORCE];
+/// Those of setlimit2 and reload2.
+pub const SECOND_LEVEL: [LongOption; 2] = [QUOTA_FILE, RELATIVE];
+/// Those of stat.
+pub const STAT: [LongOption; 4] = [QUOTA_FILE, USER_GROUP, RELATIVE, FORCE];
+/// Those of show.
+pub const SHOW: [LongOption; 3] = [QUOTA_FILE, USER_GROUP, RELATIVE];
+
+/// Those of vzdqload.
+pub const LOAD: [LongOption; 5] = [
+    QUOTA_FILE,
     long("first", 'F', false),
     long("gracetime", 'G', false),
     long("limits", 'U', false),
     long("exptimes", 'T', false),
 ];
+/// Those of vzdqdump.
+pub const DUMP: [LongOption; 6] =
+    [QUOTA_FILE, long("kernel", 'f', false), LOAD[1], LOAD[2], LOAD[3], LOAD[4]];
 
 const fn long(long: &'static str, letter: char, takes_value: bool) -> LongOption {
     LongOption { long, takes_value, meaning: letter as usize }
@@ -74,6 +105,8 @@ pub struct Global {
 pub struct Command<'c> {
     /// As getopt(3) takes them.
     pub short: &'c str,
+    /// The long ones.
+    pub long: &'c [LongOption],
     /// What is printed when they are wrong.
     pub usage: &'c str,
 }
@@ -138,9 +171,8 @@ impl<'c> Command<'c> {
         let Some(id) = super::limits::number(first).and_then(|id| u32::try_from(id).ok()) else {
             return Err(misused(self.usage));
         };
-        let table: Vec<LongOption> = LONG.iter().filter(|long| self.has(long)).copied().collect();
         let rest = words.get(1..).unwrap_or_default().to_vec();
-        let table = Table { program: first, long: &table, short: self.short };
+        let table = Table { program: first, long: self.long, short: self.short };
         let mut words = Words {
             id,
             place: Place::default(),
@@ -174,20 +206,6 @@ impl<'c> Command<'c> {
         }
         words.others = scanner.others();
         Ok(())
-    }
-
-    fn has(&self, long: &LongOption) -> bool {
-        let letter = char::from(long.meaning as u8);
-        match letter {
-            // That of setlimit2 takes no value, and has other long names that were never right.
-            'u' => self.short.contains("u:"),
-            't' => self.short.contains("tf") || self.short.contains("c:tR"),
-            KERNEL => self.short.contains("fFG"),
-            'f' => self.short.contains('f') && !self.short.contains("fFG"),
-            NO_CHECK => self.short.contains("u:f"),
-            'F' | 'G' | 'U' | 'T' => self.short.contains("FGUT"),
-            letter => self.short.contains(letter),
-        }
     }
 }
 
