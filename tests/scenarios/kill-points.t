@@ -59,6 +59,20 @@ set: the configuration is the old one or the new one, whole.
   $ ls /etc/vz/conf | grep "$CTID" | sed "s/$CTID/N/"
   N.conf
 
+vzquota: the quota file is the old one or the new one, whole; a killed init leaves none, or all of it.
+
+  $ mkdir tree; q="$CTID -c $PWD/quota"; init() { vzquota init $q -p $PWD/tree -b 100 -B 200 -i 30 -I 40 -e 0 -n 0; }; init 2>/dev/null
+  $ cp quota old; total=$(strace -qq -o trace vzquota setlimit $q -B 900 2>/dev/null; wc -l < trace); cp quota new
+  $ for n in $(seq 5 $((total / shots + 1)) $total); do
+  >   cp old quota; die $n vzquota setlimit $q -B 900
+  >   cmp -s old quota || cmp -s new quota || echo "at $n: torn"
+  > done
+  $ for n in $(seq 5 $((total / shots + 1)) $total); do
+  >   rm -f quota; die $n vzquota init $q -p $PWD/tree -b 100 -B 200 -i 30 -I 40 -e 0 -n 0
+  >   test ! -e quota || cmp -s old quota || echo "at $n: torn"
+  > done; rm -f quota; init; cmp old quota; vzquota drop $q; ls -A | grep quota
+  [1]
+
 destroy: a second destroy finishes it.
 
   $ total=$(strace -qq -o trace vzctl destroy $CTID >/dev/null 2>&1; wc -l < trace)

@@ -1,4 +1,5 @@
-//! The tools that judge a node, its configurations and its beancounters, in one program: it is the tool by whose name
+//! The tools that judge a node, its configurations and its beancounters, and those of disk quota,
+//! in one program: it is the tool by whose name
 //! it is called (`vzcalc` is a link to `vz-tools`), or the one named first (`vz-tools vzcalc …`).
 //!
 //! `VZ_SYSROOT=DIR` puts every path of the node below DIR; `VZ_PROC=DIR` reads the node and its
@@ -13,10 +14,12 @@ mod vzcfgscale;
 mod vzcfgvalidate;
 mod vzcptcheck;
 mod vzcpucheck;
+mod vzdq;
 mod vzmemcheck;
 mod vznnc;
 mod vznodecheck;
 mod vzoversell;
+mod vzquota;
 mod vzsplit;
 mod vzubc;
 
@@ -34,16 +37,20 @@ struct Tool {
     run: fn(&[String]) -> u8,
 }
 
-const TOOLS: [Tool; 11] = [
+const TOOLS: [Tool; 15] = [
     Tool { name: "vzcalc", usage: vzcalc::USAGE, run: vzcalc::run },
     Tool { name: "vzcfgscale", usage: vzcfgscale::USAGE, run: vzcfgscale::run },
     Tool { name: "vzcfgvalidate", usage: vzcfgvalidate::USAGE, run: vzcfgvalidate::run },
     Tool { name: "vzcptcheck", usage: vzcptcheck::USAGE, run: vzcptcheck::run },
     Tool { name: "vzcpucheck", usage: vzcpucheck::USAGE, run: vzcpucheck::run },
+    Tool { name: "vzdqcheck", usage: vzdq::CHECK_USAGE, run: vzdq::check },
+    Tool { name: "vzdqdump", usage: vzdq::DUMP_USAGE, run: vzdq::dump },
+    Tool { name: "vzdqload", usage: vzdq::LOAD_USAGE, run: vzdq::load },
     Tool { name: "vzmemcheck", usage: vzmemcheck::USAGE, run: vzmemcheck::run },
     Tool { name: "vznnc", usage: vznnc::USAGE, run: vznnc::run },
     Tool { name: "vznodecheck", usage: vznodecheck::USAGE, run: vznodecheck::run },
     Tool { name: "vzoversell", usage: vzoversell::USAGE, run: vzoversell::run },
+    Tool { name: "vzquota", usage: vzquota::USAGE, run: vzquota::run },
     Tool { name: "vzsplit", usage: vzsplit::USAGE, run: vzsplit::run },
     Tool { name: "vzubc", usage: vzubc::USAGE, run: vzubc::run },
 ];
@@ -105,11 +112,16 @@ fn tool(name: &str) -> Option<&'static Tool> {
 
 impl Tool {
     fn start(&self, words: &[String]) -> u8 {
-        if words.first().is_some_and(|word| word == "--help") {
+        if words.first().is_some_and(|word| word == "--help") && !self.answers_help() {
             out(self.usage);
             return 0;
         }
         (self.run)(words)
+    }
+
+    /// The quota tools have their usage on standard error, and code 2, also when it is asked for.
+    fn answers_help(&self) -> bool {
+        self.name == "vzquota" || self.name.starts_with("vzdq")
     }
 }
 

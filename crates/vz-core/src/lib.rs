@@ -36,3 +36,4 @@ pub mod tables;
 pub mod template;
 pub mod unpack;
 pub mod views;
+pub mod vzquota;

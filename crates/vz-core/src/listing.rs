@@ -521,7 +521,23 @@ fn add_disk_usage(list: &mut [Listed], node: &Node, source: &dyn Source) {
         .collect();
     let found = source.disk_usage(&places);
     for listed in list {
-        listed.disk = found.get(&listed.id).copied().or(listed.disk);
+        listed.disk = match (found.get(&listed.id).copied(), listed.disk) {
+            (Some(found), Some(configured)) => Some(with_limits(found, configured)),
+            (found, configured) => found.or(configured),
+        };
+    }
+}
+
+/// A quota that is off limits nothing: what is configured counts, once it is on.
+fn with_limits(found: DiskUsage, configured: DiskUsage) -> DiskUsage {
+    let no_limits = |counter: DiskCounter| counter.soft == 0 && counter.hard == 0;
+    if !no_limits(found.space) || !no_limits(found.inodes) {
+        return found;
+    }
+    let with = |usage: u64, limits: DiskCounter| DiskCounter { usage, ..limits };
+    DiskUsage {
+        space: with(found.space.usage, configured.space),
+        inodes: with(found.inodes.usage, configured.inodes),
     }
 }
 

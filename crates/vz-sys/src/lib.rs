@@ -37,4 +37,5 @@ pub mod seccomp;
 mod security_modules;
 pub mod sock_diag;
 pub mod systemd;
+pub mod tree_walk;
 pub mod xattr;

@@ -49,6 +49,40 @@ pub fn count_of(path: &Path, kind: &str, process: Option<Pid>) -> io::Result<usi
     Ok(text.split(|byte| *byte == b'\n').filter(is_it).count())
 }
 
+/// Whether a whole file system is mounted at `path`, and not a directory of one. `path` leads over no
+/// link.
+///
+/// # Errors
+/// When `/proc/self/mountinfo` cannot be read.
+pub fn is_whole_file_system(path: &Path) -> io::Result<bool> {
+    let text = std::fs::read("/proc/self/mountinfo")?;
+    let wanted = escape(path.as_os_str().as_bytes());
+    let root_of = |line: &'_ [u8]| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let root = fields.nth(3)? == b"/";
+        (fields.next()? == wanted).then_some(root)
+    };
+    // Of several mounts at one place the last one is seen.
+    Ok(text.split(|byte| *byte == b'\n').filter_map(root_of).next_back().unwrap_or(false))
+}
+
+/// The mount points whose file system is of one of these types, as the mount table has them.
+///
+/// # Errors
+/// When `/proc/self/mountinfo` cannot be read.
+pub fn mounts_of(kinds: &[&str]) -> io::Result<Vec<PathBuf>> {
+    let text = std::fs::read("/proc/self/mountinfo")?;
+    let place = |line: &[u8]| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let point = fields.nth(4)?;
+        fields.find(|field| *field == b"-")?;
+        let kind = fields.next()?;
+        let is_one = kinds.iter().any(|wanted| wanted.as_bytes() == kind);
+        is_one.then(|| PathBuf::from(OsStr::from_bytes(&unescape(point))))
+    };
+    Ok(text.split(|byte| *byte == b'\n').filter_map(place).collect())
+}
+
 /// mountinfo writes blank, tab, newline and backslash as `\ooo`.
 fn escape(path: &[u8]) -> Vec<u8> {
     let mut escaped = Vec::with_capacity(path.len());

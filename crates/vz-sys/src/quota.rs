@@ -1,5 +1,5 @@
 //! Project quota: the project id of files, and what a project may hold (quotactl(2),
-//! ioctl_fs(2): linux/fs.h `struct fsxattr`).
+//! ioctl_fs(2): linux/fs.h `struct fsxattr`); and what a user or a group of a file system may hold.
 //!
 //! Works for ext4 and XFS by the same calls. The file system is named by a descriptor of any
 //! file on it (quotactl_fd(2), Linux 5.14), so no block device has to be found or trusted.
@@ -10,8 +10,11 @@ use std::mem::offset_of;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
+#[path = "quota_owner.rs"]
+mod owner;
 #[path = "quota_tree.rs"]
 mod tree;
+pub use owner::{Owner, next_owner_quota, owner_support, set_owner_grace, set_owner_limits};
 pub use tree::{TreeError, TreeSummary, set_project_recursive};
 
 /// `PRJQUOTA` of linux/quota.h.
@@ -192,11 +195,15 @@ fn file_attributes(file: BorrowedFd<'_>) -> io::Result<FileAttributes> {
 /// one flag for counting and one for enforcing. `ENOSYS` is its answer both where there is no
 /// quota at all and where every type is off.
 pub fn support(file: BorrowedFd<'_>) -> io::Result<Support> {
+    support_of(file, PROJECT_ACCOUNTING, PROJECT_ENFORCEMENT)
+}
+
+fn support_of(file: BorrowedFd<'_>, accounting: u16, enforcement: u16) -> io::Result<Support> {
     let mut status = KernelStatus { version: STATUS_VERSION, padding: 0, flags: 0, rest: [0; 20] };
     // SAFETY: the kernel writes one `fs_quota_statv` of this version, 160 bytes, into more.
-    match unsafe { quotactl(file, Q_XGETQSTATV, 0, &mut status) } {
-        Ok(()) if status.flags & PROJECT_ACCOUNTING == 0 => Ok(Support::None),
-        Ok(()) if status.flags & PROJECT_ENFORCEMENT == 0 => Ok(Support::AccountingOnly),
+    match unsafe { quotactl(file, PROJECT, Q_XGETQSTATV, 0, &mut status) } {
+        Ok(()) if status.flags & accounting == 0 => Ok(Support::None),
+        Ok(()) if status.flags & enforcement == 0 => Ok(Support::AccountingOnly),
         Ok(()) => Ok(Support::Enforced),
         Err(error) => match error.raw_os_error() {
             Some(libc::ENOSYS | libc::EINVAL | libc::EOPNOTSUPP | libc::ENODEV) => {
@@ -212,16 +219,20 @@ pub fn support(file: BorrowedFd<'_>) -> io::Result<Support> {
 pub fn quota(file: BorrowedFd<'_>, id: u32) -> io::Result<Quota> {
     let mut answer = KernelQuota::default();
     // SAFETY: the kernel writes one `if_dqblk`, the first part of `KernelQuota`.
-    unsafe { quotactl(file, Q_GETQUOTA, id, &mut answer) }?;
+    unsafe { quotactl(file, PROJECT, Q_GETQUOTA, id, &mut answer) }?;
     Ok(from_kernel(id, &answer))
 }
 
 /// Reads the first project of this id or a higher one that has usage or limits; `None` when
 /// there is no further one. For listing: ask again from the answer's id plus one.
 pub fn next_quota(file: BorrowedFd<'_>, id: u32) -> io::Result<Option<Quota>> {
+    next_of(file, PROJECT, id)
+}
+
+fn next_of(file: BorrowedFd<'_>, kind: u32, id: u32) -> io::Result<Option<Quota>> {
     let mut answer = KernelQuota::default();
     // SAFETY: the kernel writes one `if_nextdqblk`, which is `KernelQuota`.
-    match unsafe { quotactl(file, Q_GETNEXTQUOTA, id, &mut answer) } {
+    match unsafe { quotactl(file, kind, Q_GETNEXTQUOTA, id, &mut answer) } {
         Ok(()) => Ok(Some(from_kernel(answer.id, &answer))),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         Err(error) => Err(error),
@@ -231,6 +242,10 @@ pub fn next_quota(file: BorrowedFd<'_>, id: u32) -> io::Result<Option<Quota>> {
 /// Sets what a project may hold. Takes effect at once for what is asked for from then on; a
 /// limit below what is held frees nothing.
 pub fn set_limits(file: BorrowedFd<'_>, id: u32, limits: &Limits) -> io::Result<()> {
+    set_limits_of(file, PROJECT, id, limits)
+}
+
+fn set_limits_of(file: BorrowedFd<'_>, kind: u32, id: u32, limits: &Limits) -> io::Result<()> {
     let mut quota = KernelQuota {
         space_hard: limits.space.hard.div_ceil(SPACE_UNIT),
         space_soft: limits.space.soft.div_ceil(SPACE_UNIT),
@@ -240,7 +255,7 @@ pub fn set_limits(file: BorrowedFd<'_>, id: u32, limits: &Limits) -> io::Result<
         ..KernelQuota::default()
     };
     // SAFETY: the kernel reads one `if_dqblk`, the first part of `KernelQuota`.
-    unsafe { quotactl(file, Q_SETQUOTA, id, &mut quota) }
+    unsafe { quotactl(file, kind, Q_SETQUOTA, id, &mut quota) }
 }
 
 /// Sets when one project's grace ends, in seconds of the epoch: for space, then for inodes. The
@@ -253,20 +268,24 @@ pub fn set_grace_end(file: BorrowedFd<'_>, id: u32, space: u64, inodes: u64) -> 
         ..KernelQuota::default()
     };
     // SAFETY: the kernel reads one `if_dqblk`, the first part of `KernelQuota`.
-    unsafe { quotactl(file, Q_SETQUOTA, id, &mut quota) }
+    unsafe { quotactl(file, PROJECT, Q_SETQUOTA, id, &mut quota) }
 }
 
 /// Reads the grace periods of the file system.
 pub fn grace(file: BorrowedFd<'_>) -> io::Result<Grace> {
     let mut info = KernelInfo::default();
     // SAFETY: the kernel writes one `if_dqinfo`.
-    unsafe { quotactl(file, Q_GETINFO, 0, &mut info) }?;
+    unsafe { quotactl(file, PROJECT, Q_GETINFO, 0, &mut info) }?;
     let seconds = Duration::from_secs;
     Ok(Grace { space: seconds(info.space_grace), inodes: seconds(info.inodes_grace) })
 }
 
 /// Sets the grace periods, for every project of the file system.
 pub fn set_grace(file: BorrowedFd<'_>, grace: Grace) -> io::Result<()> {
+    set_grace_of(file, PROJECT, grace)
+}
+
+fn set_grace_of(file: BorrowedFd<'_>, kind: u32, grace: Grace) -> io::Result<()> {
     let mut info = KernelInfo {
         space_grace: grace.space.as_secs(),
         inodes_grace: grace.inodes.as_secs(),
@@ -274,7 +293,7 @@ pub fn set_grace(file: BorrowedFd<'_>, grace: Grace) -> io::Result<()> {
         valid: IIF_BGRACE | IIF_IGRACE,
     };
     // SAFETY: the kernel reads one `if_dqinfo`.
-    unsafe { quotactl(file, Q_SETINFO, 0, &mut info) }
+    unsafe { quotactl(file, kind, Q_SETINFO, 0, &mut info) }
 }
 
 fn from_kernel(id: u32, quota: &KernelQuota) -> Quota {
@@ -293,12 +312,18 @@ fn from_kernel(id: u32, quota: &KernelQuota) -> Quota {
     }
 }
 
-/// quotactl_fd(2) of project quota.
+/// quotactl_fd(2) of one kind of quota.
 ///
 /// # Safety
 /// `data` must be at least what the kernel reads or writes for `command`.
-unsafe fn quotactl<T>(file: BorrowedFd<'_>, command: u32, id: u32, data: &mut T) -> io::Result<()> {
-    let command = command << 8 | PROJECT; // QCMD()
+unsafe fn quotactl<T>(
+    file: BorrowedFd<'_>,
+    kind: u32,
+    command: u32,
+    id: u32,
+    data: &mut T,
+) -> io::Result<()> {
+    let command = command << 8 | kind; // QCMD()
     // SAFETY: by this function's own contract.
     let result = unsafe {
         libc::syscall(

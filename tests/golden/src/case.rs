@@ -122,6 +122,11 @@ impl Group {
         IN_ORDER.contains(&self.group.as_str())
     }
 
+    /// Its cases need a kernel that counts for any directory: imitation files are one.
+    pub fn needs_imitation(&self) -> bool {
+        self.group == "vzquota"
+    }
+
     /// The files before a case.
     pub fn files(&self, case: &Case) -> Files {
         let mut files = self.fixture.clone();

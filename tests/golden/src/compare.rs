@@ -6,6 +6,7 @@ use crate::{
     case::Case,
     files::{self, Snapshot},
     masks::{self, Counts},
+    quota_file,
 };
 
 /// Stands for a usage text that was cut.
@@ -105,8 +106,8 @@ fn contents(case: &Case, actual: &Actual, outcome: &mut Outcome) {
         if path.ends_with(".appended") {
             continue;
         }
-        let expected = content.bytes();
-        match files::content(&actual.after, path) {
+        let expected = quota_file::masked(content.bytes());
+        match files::content(&actual.after, path).map(quota_file::masked) {
             None => outcome.differences.push(format!("{path}: expected, is not there")),
             Some(ours) if ours == expected => {}
             Some(ours) => difference(

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     Error, Result,
     case::{Content, Files},
+    quota_file,
 };
 
 /// A key ending in this is a link; its content is the target and a newline.
@@ -80,7 +81,8 @@ impl Tree {
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent).map_err(Error::file("make", parent))?;
         }
-        let bytes = content.bytes();
+        let mut bytes = content.bytes();
+        quota_file::renew(&mut bytes);
         if path.ends_with(LINK) {
             let target = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
             let _ = fs::remove_file(&place);

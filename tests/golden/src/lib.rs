@@ -16,6 +16,7 @@ pub mod error;
 pub mod files;
 pub mod masks;
 pub mod node;
+mod quota_file;
 pub mod ratchet;
 pub mod real;
 pub mod rootless;

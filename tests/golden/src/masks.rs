@@ -48,6 +48,11 @@ const MASKS: &[Mask] = &[
         reason: "device numbers are given by the kernel",
     },
     Mask {
+        pattern: r"\b1[789]\d{8}\b",
+        replacement: "TIME",
+        reason: "a time of the clock: when the grace of a quota ends",
+    },
+    Mask {
         pattern: r"\.lck[A-Za-z0-9]{6}\b",
         replacement: ".lckXXXXXX",
         reason: "a temporary name has random letters",

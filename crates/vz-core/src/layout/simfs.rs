@@ -12,11 +12,13 @@ use vz_conf::config::Config;
 use vz_conf::exit::Exit;
 use vz_conf::yesno::YesNo;
 use vz_sys::mount::{self, Place};
-use vz_sys::quota::{self, Limit, Limits, Project, Support};
+use vz_sys::quota::{self, Project, Support};
 
 use super::Storage;
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
+use crate::vzquota::file::QuotaFile;
+use crate::vzquota::{kernel, private_area};
 
 /// The layout.
 pub struct Simfs;
@@ -34,7 +36,11 @@ impl Storage for Simfs {
             Support::AccountingOnly => set_project(&directory, container, area)?,
             Support::Enforced => {
                 set_project(&directory, container, area)?;
-                set_limits(&directory, container, area)?;
+                kernel::enforce(directory.as_fd(), container.id.get(), &limits(container)).at(
+                    Exit::QuotaSetFailed,
+                    "Cannot set the disk quota of",
+                    area,
+                )?;
             }
         }
         Ok(directory.into())
@@ -82,18 +88,10 @@ fn support(directory: &File, path: &Path) -> Result<Support> {
 }
 
 fn no_quota(path: &Path, support: Support) -> Error {
-    let why = match support {
-        Support::AccountingOnly => "counts but does not enforce project quota",
-        _ => "has no project quota",
-    };
-    Error::Refused(
-        Exit::QuotaOnFailed,
-        format!(
-            "The file system of {} {why}: tune2fs -O project -Q prjquota on it (unmounted) and \
-             mount it with prjquota, or use --layout ploop, or set DISK_QUOTA=no",
-            path.display()
-        ),
-    )
+    let (path, why, cure) = (path.display(), kernel::lack_of(support), kernel::CURE);
+    let others = "or use --layout ploop, or set DISK_QUOTA=no";
+    let text = format!("The file system of {path} {why}: {cure}, {others}");
+    Error::Refused(Exit::QuotaOnFailed, text)
 }
 
 fn set_project(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
@@ -114,63 +112,54 @@ fn adopt(directory: &File, container: &Container<'_>, path: &Path) -> Result<()>
     )
 }
 
-/// DISKSPACE is in KB. None means no limit: 0 to the kernel.
+/// Sets the limits, or with DISK_QUOTA=no takes them away.
 fn set_limits(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
-    let limits = match wants_quota(container) {
-        false => Limits::default(),
-        true => limits(&container.config),
+    let done = match wants_quota(container) {
+        true => private_area::on(container, directory.as_fd(), &container.config),
+        false => private_area::off(container),
     };
-    quota::set_limits(directory.as_fd(), container.id.get(), &limits).at(
+    done.at(Exit::QuotaSetFailed, "Cannot set the disk quota of", path)
+}
+
+/// The limits that a new container gets.
+fn limits(container: &Container<'_>) -> QuotaFile {
+    match wants_quota(container) {
+        true => private_area::of_config(&container.config),
+        false => QuotaFile::default(),
+    }
+}
+
+/// Sets the limits of `config` at once.
+pub(super) fn apply_quota(container: &Container<'_>, config: &Config) -> Result<()> {
+    let path = &container.private;
+    let directory = open_directory(path)?;
+    if !wants_quota(container) || support(&directory, path)? != Support::Enforced {
+        return Err(super::quota_is_off());
+    }
+    private_area::on(container, directory.as_fd(), config).at(
         Exit::QuotaSetFailed,
         "Cannot set the disk quota of",
         path,
     )
 }
 
-/// Sets the limits of `config` at once.
-pub(super) fn apply_quota(container: &Container<'_>, config: &Config) -> Result<()> {
-    match wants_quota(container) {
-        true => write_limits(container, &limits(config)),
-        false => Err(super::quota_is_off()),
-    }
-}
-
 /// Takes the limits away.
 pub(super) fn lift_quota(container: &Container<'_>) -> Result<()> {
-    write_limits(container, &Limits::default())
+    let path = &container.private;
+    if support(&open_directory(path)?, path)? != Support::Enforced {
+        return Err(super::quota_is_off());
+    }
+    private_area::off(container).at(Exit::QuotaSetFailed, "Cannot set the disk quota of", path)
 }
 
-/// Makes all files belong to the container's project, and sets the limits.
+/// Makes all files belong to the container's project, and sets the limits: for good when it is
+/// mounted, else they are kept for when it will be.
 pub(super) fn init_quota(container: &Container<'_>) -> Result<()> {
     let directory = open_directory(&container.private)?;
     match support(&directory, &container.private)? {
         Support::None => return Err(super::quota_is_off()),
         _ => adopt(&directory, container, &container.private)?,
     }
-    write_limits(container, &limits(&container.config))
-}
-
-fn write_limits(container: &Container<'_>, limits: &Limits) -> Result<()> {
-    let path = &container.private;
-    let directory = open_directory(path)?;
-    if !matches!(support(&directory, path)?, Support::Enforced) {
-        return Err(super::quota_is_off());
-    }
-    quota::set_limits(directory.as_fd(), container.id.get(), limits).at(
-        Exit::QuotaSetFailed,
-        "Cannot set the disk quota of",
-        path,
-    )
-}
-
-fn limits(config: &Config) -> Limits {
-    let (space, inodes) = (config.diskspace, config.diskinodes);
-    Limits {
-        space: space.map_or(Limit::default(), |space| Limit {
-            soft: space.soft.saturating_mul(1024),
-            hard: space.hard.saturating_mul(1024),
-        }),
-        inodes: inodes
-            .map_or(Limit::default(), |inodes| Limit { soft: inodes.soft, hard: inodes.hard }),
-    }
+    apply_quota(container, &container.config)?;
+    if container.is_mounted() { Ok(()) } else { lift_quota(container) }
 }

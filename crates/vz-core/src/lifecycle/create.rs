@@ -26,6 +26,7 @@ use crate::lifecycle::mounting;
 use crate::report::Report;
 use crate::template::{self, Template};
 use crate::unpack::{self, UnpackError};
+use crate::vzquota::private_area;
 use crate::{hooks, ids, layout, names};
 
 /// Hears how much of the archive has been read.
@@ -243,6 +244,12 @@ fn run_post_create(container: &mut Container<'_>, report: &mut dyn Report) -> Re
         }
     });
     let area = std::mem::replace(&mut container.private, private);
+    // It names a place that is not there any more.
+    private_area::forget(container.node, container.id).at(
+        Exit::QuotaInitFailed,
+        "Cannot remove the quota file of",
+        &area,
+    )?;
     if done.is_err() {
         tell_destroying(container, report);
     }

@@ -20,6 +20,7 @@ use crate::error::{Context, Error, OsText, Result};
 use crate::lifecycle::teardown;
 use crate::remove_tree::remove_tree;
 use crate::report::Report;
+use crate::vzquota::private_area;
 use crate::{addresses, names, old_cgroup};
 
 /// Files of a container beside its configuration, kept under another name when it is destroyed.
@@ -250,6 +251,9 @@ fn remove_the_rest(container: &Container<'_>, report: &mut dyn Report) -> Result
     {
         let shown = container.node.shown(&container.root);
         report.error(&format!("Warning: failed to remove {}: {}", shown.display(), OsText(error)));
+    }
+    if let Err(error) = private_area::forget(container.node, container.id) {
+        report.error(&format!("Warning: failed to remove the quota file: {}", OsText(error)));
     }
     let _ = old_cgroup::remove(container.node, container.id);
     Ok(())

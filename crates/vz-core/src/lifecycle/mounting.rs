@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use vz_conf::exit::Exit;
+use vz_conf::layout::Layout;
 use vz_sys::mount::{self, Change, Place};
 use vz_sys::mount_table;
 
@@ -15,6 +16,7 @@ use crate::error::{Context, Error, OsText, Result};
 use crate::hooks::{self, Moment};
 use crate::layout;
 use crate::report::Report;
+use crate::vzquota::private_area;
 
 /// `vzctl mount`: mounts what is not, with its scripts.
 ///
@@ -100,8 +102,8 @@ fn make_mount_point(container: &Container<'_>, root: &Path) -> io::Result<()> {
     container.node.make_directory(root, 0o755)
 }
 
-/// Unmounts VE_ROOT and what is mounted below it, inner ones first. What is in use goes out of
-/// sight all the same: it is gone when its last user is.
+/// Unmounts VE_ROOT and what is mounted below it, inner ones first, and switches disk quota off. What
+/// is in use goes out of sight all the same: it is gone when its last user is.
 ///
 /// # Errors
 /// When VE_ROOT itself cannot be unmounted.
@@ -124,6 +126,11 @@ pub fn unmount_only(container: &Container<'_>, report: &mut dyn Report) -> Resul
     // Mounted over more than once: all of them.
     while container.is_mounted() {
         unmount_one(root).at(Exit::UmountFailed, "Cannot umount", root)?;
+    }
+    if !matches!(container.layout(), Layout::Ploop(_))
+        && let Err(error) = private_area::off(container)
+    {
+        report.error(&format!("Cannot switch disk quota off: {}", OsText(error)));
     }
     Ok(())
 }

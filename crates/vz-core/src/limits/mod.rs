@@ -406,7 +406,6 @@ pub fn is_saved_only(id: ParamId) -> bool {
             | ParamId::Pci
             | ParamId::PciDel
             | ParamId::MountOpts
-            | ParamId::Quotatime
             | ParamId::Quotaugidlimit
             | ParamId::Meminfo
             | ParamId::Features

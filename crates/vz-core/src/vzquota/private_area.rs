@@ -1,0 +1,148 @@
+//! The quota of a container's private area, as vzctl(8) has it: on while the container is mounted,
+//! under its CTID, with the limits of its configuration.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use vz_conf::config::Config;
+use vz_conf::ctid::Ctid;
+use vz_conf::new_file;
+use vz_sys::quota::{self, Limits};
+
+use super::change::BLOCK;
+use super::file::{DIRTY, Grace, ON, QuotaFile, USERS_ON};
+use super::store::{self, Place};
+use super::{kernel, second};
+use crate::container::Container;
+use crate::node::Node;
+
+/// The grace time without QUOTATIME, in seconds (vzctl's default).
+const DEFAULT_GRACE: u64 = 259_200;
+
+/// Sets the limits of `config` for the private area, which `directory` is a file of, and keeps them
+/// in its quota file, as far as that can be written. It is not synced: the next mount writes it anew.
+///
+/// # Errors
+/// Those of quotactl(2).
+pub fn on(container: &Container<'_>, directory: BorrowedFd<'_>, config: &Config) -> io::Result<()> {
+    let mut file = known(container.node, container.id).unwrap_or_default();
+    put_config(&mut file, config);
+    file.set_directory(&container.node.shown(&container.private));
+    file.mark(ON, true);
+    file.mark(DIRTY, false);
+    second::activate(&mut file);
+    kernel::enforce(directory, container.id.get(), &file)?;
+    take_use(&mut file, directory, container.id);
+    // The kernel has them. A node whose disk is full must still start its containers.
+    let _ = keep(container.node, container.id, &file);
+    Ok(())
+}
+
+/// Takes the limits away, and keeps in the file what is held. Nothing happens when it is off.
+///
+/// # Errors
+/// Those of quotactl(2), and of writing the file.
+pub fn off(container: &Container<'_>) -> io::Result<()> {
+    let directory = match File::open(&container.private) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let id = container.id;
+    let known = known(container.node, id);
+    let is_own = quota::project(directory.as_fd()).is_ok_and(|project| project.id == id.get());
+    if is_own
+        && quota::quota(directory.as_fd(), id.get())
+            .is_ok_and(|quota| quota.limits != Limits::default())
+    {
+        quota::set_limits(directory.as_fd(), id.get(), &Limits::default())?;
+    }
+    let Some(mut file) = known.filter(|file| file.has(ON)) else { return Ok(()) };
+    let limits = file.amounts;
+    take_use(&mut file, directory.as_fd(), id);
+    let held = (file.amounts.space.held, file.amounts.inodes.held);
+    file.amounts = limits;
+    (file.amounts.space.held, file.amounts.inodes.held) = held;
+    second::deactivate(&mut file.users);
+    file.mark(ON, false);
+    keep(container.node, id, &file)
+}
+
+/// Removes the quota file of a container that is no more.
+///
+/// # Errors
+/// Those of unlink(2).
+pub fn forget(node: &Node, id: Ctid) -> io::Result<()> {
+    let path = Place::default().new_file(node, id.get()).map_err(io::Error::other)?;
+    match path.parent().is_some_and(|directory| directory.exists()) {
+        true => new_file::remove(&path),
+        false => Ok(()),
+    }
+}
+
+/// The file that is there; one that is damaged counts as none.
+fn known(node: &Node, id: Ctid) -> Option<QuotaFile> {
+    let path = Place::default().new_file(node, id.get()).ok()?;
+    store::read(&path, id.get()).ok().map(|(file, _)| file)
+}
+
+fn keep(node: &Node, id: Ctid, file: &QuotaFile) -> io::Result<()> {
+    let path = Place::default().new_file(node, id.get()).map_err(io::Error::other)?;
+    if let Some(directory) = path.parent() {
+        node.make_directory(directory, 0o755)?;
+    }
+    new_file::write(&path, &file.bytes())
+}
+
+/// What the kernel has counted. One that counts nothing leaves what was known.
+fn take_use(file: &mut QuotaFile, directory: BorrowedFd<'_>, id: Ctid) {
+    if let Ok(quota) = quota::quota(directory, id.get()) {
+        file.amounts.space.held = quota.space_held;
+        file.amounts.inodes.held = quota.inodes_held;
+    }
+}
+
+/// The limits of a configuration.
+pub fn of_config(config: &Config) -> QuotaFile {
+    let mut file = QuotaFile::default();
+    put_config(&mut file, config);
+    file
+}
+
+/// DISKSPACE is in KB; what is not set has no limit.
+fn put_config(file: &mut QuotaFile, config: &Config) {
+    let (space, inodes) = (&mut file.amounts.space, &mut file.amounts.inodes);
+    let bytes = |blocks: u64| blocks.saturating_mul(BLOCK);
+    (space.soft, space.hard) =
+        config.diskspace.map_or((0, 0), |space| (bytes(space.soft), bytes(space.hard)));
+    (inodes.soft, inodes.hard) =
+        config.diskinodes.map_or((0, 0), |inodes| (inodes.soft, inodes.hard));
+    let seconds = i64::try_from(config.quotatime.unwrap_or(DEFAULT_GRACE)).unwrap_or(i64::MAX);
+    file.grace = Grace { space: seconds, inodes: seconds, flags: file.grace.flags };
+    let users = config.quotaugidlimit.unwrap_or(0);
+    file.users.limit = u32::try_from(users).unwrap_or(u32::MAX);
+    file.mark(USERS_ON, users != 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_configuration_says() {
+        let text = "DISKSPACE=\"1000:2000\"\nDISKINODES=\"5:6\"\nQUOTAUGIDLIMIT=\"7\"\n";
+        let parsed = vz_conf::file::ConfFile::parse(text.as_bytes());
+        let context = vz_conf::context::Context::new(Ctid::new(101).unwrap());
+        let scope = vz_conf::param::Scope::Container;
+        let (config, _) = Config::read(&parsed, std::path::Path::new("x"), scope, &context);
+        let mut file = QuotaFile::default();
+        put_config(&mut file, &config);
+        assert_eq!((file.amounts.space.soft, file.amounts.space.hard), (1_024_000, 2_048_000));
+        assert_eq!((file.amounts.inodes.soft, file.amounts.inodes.hard), (5, 6));
+        assert_eq!((file.grace.space, file.grace.inodes), (259_200, 259_200));
+        assert!(file.has(USERS_ON));
+        put_config(&mut file, &Config { quotatime: Some(0), ..Config::default() });
+        assert_eq!((file.amounts, file.grace), Default::default());
+        assert!(!file.has(USERS_ON));
+    }
+}
