@@ -74,6 +74,6 @@ A neighbour wakes up in time while another container does all it can: forks, loo
 
   $ late() { vzctl exec $CTID 'perl -e '\''sub now { $t = pack "qq", 0, 0; syscall 228, 1, $t; ($s, $n) = unpack "qq", $t; $s * 1e6 + $n / 1e3 } for (1..200) { $b = now(); select undef, undef, undef, 0.01; push @l, now() - $b - 1e4 } @l = sort { $a <=> $b } @l; printf "%d %d\n", $l[100], $l[190]'\'; }
   $ quiet=$(late); vzctl set $CTID2 --ram 64M --swap 0 --numproc 200 > /dev/null 2>&1
-  $ vzctl exec $CTID2 'for i in 1 2 3 4; do (while :; do :; done) & done; (while :; do dd if=/dev/zero of=/dev/null bs=60M count=1; done) & while :; do sleep 3 & done' > /dev/null 2>&1 < /dev/null &
+  $ vzctl exec $CTID2 'for i in 1 2 3 4; do (while :; do :; done) & done; (while :; do dd if=/dev/zero of=/dev/null bs=60M count=1; done) & while :; do sleep 100 & done' > /dev/null 2>&1 < /dev/null &
   $ eventually "test \$(vzlist -H -o numproc.f $CTID2) -ge 1"; loud=$(late); test ${loud% *} -le $((${quiet% *} * 3 + 20000)) || echo "$quiet $loud"
   $ test $(field oomguarpages.f) = 0; for id in $CTID $CTID2; do vzctl --quiet stop $id --fast; vzctl --quiet destroy $id; rm -f /etc/vz/conf/$id.conf.destroyed; done
