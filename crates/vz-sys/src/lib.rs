@@ -24,6 +24,7 @@ pub mod loopdev;
 pub mod mount;
 pub mod mount_table;
 pub mod namespace;
+pub mod overlay;
 pub mod pidfd;
 pub mod proc;
 pub mod pty;

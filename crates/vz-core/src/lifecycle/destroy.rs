@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use vz_conf::exit::Exit;
+use vz_conf::layout::Layout;
 use vz_sys::clone::{self, Request};
 
 use crate::container::Container;
@@ -20,6 +21,7 @@ use crate::error::{Context, Error, OsText, Result};
 use crate::lifecycle::teardown;
 use crate::remove_tree::remove_tree;
 use crate::report::Report;
+use crate::template::store::{self, Version};
 use crate::{addresses, names, old_cgroup};
 
 /// Files of a container beside its configuration, kept under another name when it is destroyed.
@@ -57,6 +59,7 @@ pub fn destroy(container: &Container<'_>, report: &mut dyn Report) -> Result<()>
         &shown,
     )?;
     remove_the_rest(container, report)?;
+    clean_templates(container, report);
     report.info("Container private area was destroyed");
     Ok(())
 }
@@ -236,6 +239,17 @@ fn set_aside_configuration(container: &Container<'_>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The tree that a container of layout overlay has lain on may have been its last.
+fn clean_templates(container: &Container<'_>, report: &mut dyn Report) {
+    let text = container.own.overlay_template.as_deref().unwrap_or_default();
+    if container.layout() == Layout::Overlay
+        && let Some(version) = Version::parse(text)
+        && let Err(error) = store::clean(container.node, version.name())
+    {
+        report.error(&format!("Warning: failed to remove what is unused of {text}: {error}"));
+    }
 }
 
 fn remove_the_rest(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {

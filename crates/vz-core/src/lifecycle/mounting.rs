@@ -2,18 +2,20 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use vz_conf::exit::Exit;
+use vz_conf::layout::Layout;
 use vz_sys::mount::{self, Change, Place};
 use vz_sys::mount_table;
 
 use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
 use crate::hooks::{self, Moment};
-use crate::layout;
+use crate::layout::{self, View};
 use crate::report::Report;
 
 /// `vzctl mount`: mounts what is not, with its scripts.
@@ -26,7 +28,7 @@ pub fn mount(container: &Container<'_>, skip_fsck: bool, report: &mut dyn Report
         report.error("Container is already mounted");
         return Ok(());
     }
-    mount_with_scripts(container, skip_fsck, report)
+    mount_with_scripts(container, View::Node, skip_fsck, report)
 }
 
 /// `vzctl umount`.
@@ -50,11 +52,12 @@ pub fn umount(container: &Container<'_>, report: &mut dyn Report) -> Result<()> 
 /// The step that failed; the container is then not mounted.
 pub fn mount_with_scripts(
     container: &Container<'_>,
+    view: View,
     skip_fsck: bool,
     report: &mut dyn Report,
 ) -> Result<()> {
     hooks::run(container, Moment::Premount, report)?;
-    mount_only(container, skip_fsck)?;
+    mount_only(container, view, skip_fsck)?;
     if let Err(error) = hooks::run(container, Moment::Mount, report) {
         if let Err(second) = unmount_only(container, report) {
             report.error(&second.to_string());
@@ -80,15 +83,41 @@ pub fn unmount_with_scripts(container: &Container<'_>, report: &mut dyn Report) 
 ///
 /// # Errors
 /// The step that failed; the container is then not mounted.
-pub(super) fn mount_only(container: &Container<'_>, skip_fsck: bool) -> Result<()> {
+pub(super) fn mount_only(container: &Container<'_>, view: View, skip_fsck: bool) -> Result<()> {
     let root = &container.root;
     make_mount_point(container, root).at(Exit::RootAreaFailed, "Unable to create", root)?;
-    let tree = layout::of(container.layout())?.mount(container, skip_fsck)?;
+    let tree = layout::of(container.layout()).mount(container, view, skip_fsck)?;
     mount::attach(tree.as_fd(), Place::Path(root)).at(Exit::MountFailed, "Cannot mount", root)?;
     // The node's root is shared as a rule: without this, each container's mounts would be copied
     // into every other container that is being started.
     let private = Change { private: true, ..Change::default() };
     mount::change(Place::Path(root), &private).at(Exit::MountFailed, "Cannot detach", root)
+}
+
+/// Says whether what is mounted at VE_ROOT is owned by the container's ids as the node numbers
+/// them, and so needs no id map: of layout overlay, a mount for a start.
+///
+/// # Errors
+/// When no ids can be had for it, or VE_ROOT cannot be looked at.
+pub(super) fn is_shifted(container: &Container<'_>) -> Result<bool> {
+    let (base, _) = container.id_bases()?;
+    if container.layout() != Layout::Overlay || base == 0 {
+        return Ok(false);
+    }
+    let root = &container.root;
+    let status = std::fs::metadata(root).at(Exit::MountFailed, "Cannot look at", root)?;
+    // The ids on disk lie below every base: a container can give no file another.
+    Ok(status.uid() >= base)
+}
+
+/// Says whether the container can be started with what is mounted at VE_ROOT.
+///
+/// # Errors
+/// As [`is_shifted`].
+pub(super) fn suits_start(container: &Container<'_>) -> Result<bool> {
+    Ok(container.layout() != Layout::Overlay
+        || container.id_bases()?.0 == 0
+        || is_shifted(container)?)
 }
 
 /// The directories above VE_ROOT are for root alone: set-id programs of containers must not be
