@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use vz_conf::exit::Exit;
-use vz_conf::layout::Layout;
 use vz_sys::clone::{self, Request};
 
 use crate::container::Container;
@@ -241,14 +240,15 @@ fn set_aside_configuration(container: &Container<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The tree that a container of layout overlay has lain on may have been its last.
+/// The container may have been the last of what is unpacked of a template for layout overlay.
 fn clean_templates(container: &Container<'_>, report: &mut dyn Report) {
-    let text = container.own.overlay_template.as_deref().unwrap_or_default();
-    if container.layout() == Layout::Overlay
-        && let Some(version) = Version::parse(text)
-        && let Err(error) = store::clean(container.node, version.name())
-    {
-        report.error(&format!("Warning: failed to remove what is unused of {text}: {error}"));
+    let below = container.own.overlay_template.as_deref().and_then(Version::parse);
+    let of = container.own.ostemplate.as_deref().filter(|name| store::has(container.node, name));
+    let below = below.as_ref().map(Version::name);
+    for name in below.into_iter().chain(of.filter(|name| below != Some(*name))) {
+        if let Err(error) = store::clean(container.node, name) {
+            report.error(&format!("Warning: failed to remove what is unused of {name}: {error}"));
+        }
     }
 }
 

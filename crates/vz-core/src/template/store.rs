@@ -152,6 +152,12 @@ pub fn hold(
     }
 }
 
+/// Says whether there may be trees of template `name`.
+pub fn has(node: &Node, name: &str) -> bool {
+    // Any version will do: it is the name that is asked for.
+    Version::new(name, "1").is_some() && place(node, name).is_ok_and(|place| place.is_dir())
+}
+
 /// Removes the trees of template `name` that nobody needs. With a create under way it leaves them
 /// to the next.
 ///
