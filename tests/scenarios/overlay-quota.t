@@ -31,4 +31,7 @@ Limits change at once, and by hand; an area that came from elsewhere gets its pr
   33792
   $ vzctl stop $CTID --fast >/dev/null; chattr -p 0 $R/private/$CTID $R/private/$CTID/upper; vzctl start $CTID >/dev/null; lsattr -pd $R/private/$CTID/upper | awk '{print $1}' | sed "s/^$CTID$/N/"
   N
-  $ vzctl stop $CTID --fast >/dev/null; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed
+  $ vzctl stop $CTID --fast >/dev/null; vzctl convert $CTID --layout simfs | tail -n 1; lsattr -pd $R/private/$CTID $R/private/$CTID/etc $R/private/$CTID/etc/passwd | awk '{print $1}' | sort -u | sed "s/^$CTID$/N/"
+  Container is on simfs now
+  N
+  $ vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed

@@ -77,6 +77,35 @@ pub fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     file::give_attributes(from.as_fd(), to.as_fd(), &status).at("set up", Path::new("."))
 }
 
+/// Puts the files below `top` on disk, which are few.
+///
+/// # Errors
+/// [`CopyError`]: the first file that cannot be synced ends it.
+pub fn sync_tree(top: BorrowedFd<'_>) -> Result<()> {
+    let top = open_directory(top, OsStr::new(".")).at("open", Path::new("."))?;
+    sync_below(top.as_fd(), Path::new(""))
+}
+
+fn sync_below(directory: BorrowedFd<'_>, path: &Path) -> Result<()> {
+    check(path)?;
+    for name in names(directory).at("read", path)? {
+        let path = path.join(&name);
+        let status = beneath::status_at(directory, &name).at("look at", &path)?;
+        match kind(&status) {
+            SFlag::S_IFDIR => {
+                let below = open_directory(directory, &name).at("open", &path)?;
+                sync_below(below.as_fd(), &path)?;
+            }
+            SFlag::S_IFREG => {
+                let file = file::open(directory, &name).at("open", &path)?;
+                file.sync_all().at("sync", &path)?;
+            }
+            _ => {}
+        }
+    }
+    nix::unistd::fsync(directory).at("sync", path)
+}
+
 /// Puts files where the copy is made.
 struct Copier<'a> {
     top: BorrowedFd<'a>,

@@ -26,6 +26,9 @@ pub const UPPER: &str = "upper";
 /// The directory beside it that overlayfs works in.
 pub const WORK: &str = "work";
 
+/// What overlayfs makes in [`WORK`].
+pub const WORK_INSIDE: &str = "work";
+
 /// What else is said to the kernel. Nothing that a layer's files claim about others is followed
 /// (`redirect_dir`, `metacopy`): a name is found where it lies. `index` would tie the directory of
 /// changes to one tree by its file handle, and it could not be copied to another node any more.
@@ -57,6 +60,21 @@ pub struct Layers<'a> {
     pub above: &'a Path,
     /// Owners as they are on disk without one.
     pub id_map: Option<IdMap<'a>>,
+    /// What is done with it.
+    pub access: Access,
+}
+
+/// What is done with an overlay. To unmount one that can be written to syncs the whole file system
+/// that the changes lie on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It is written to.
+    Write,
+    /// It is written to, and nothing is synced, not even by fsync(2). Afterwards [`WORK`] must be
+    /// emptied (see [`WORK_INSIDE`]): until then it cannot be mounted again.
+    Volatile,
+    /// It is read.
+    Read,
 }
 
 /// Mounts an overlay, attached nowhere yet. Both paths are the node's own.
@@ -93,9 +111,15 @@ fn make_here(layers: &Layers<'_>) -> io::Result<OwnedFd> {
         Setting::Text("workdir", &work),
     ];
     settings.extend(SETTINGS);
+    match layers.access {
+        Access::Write => {}
+        Access::Volatile => settings.push(Setting::Flag("volatile")),
+        Access::Read => settings.push(Setting::Flag("ro")),
+    }
     let made = mount::make(c"overlay", &settings, Attributes::default())?;
     // What it cannot write to, it takes for a reason to come up read-only, which is no error.
-    match fstatvfs(made.as_fd())?.flags().contains(FsFlags::ST_RDONLY) {
+    let read_only = fstatvfs(made.as_fd())?.flags().contains(FsFlags::ST_RDONLY);
+    match read_only && layers.access != Access::Read {
         true => Err(io::Error::from_raw_os_error(libc::EROFS)),
         false => Ok(made),
     }

@@ -43,7 +43,12 @@ fn changes_stay_above_and_owners_are_shifted() {
     let place = place();
     let user_namespace = namespace::mapped(BASE, BASE, 65_536).unwrap();
     let id_map = IdMap { user_namespace: user_namespace.as_fd(), uid: BASE, gid: BASE };
-    let layers = Layers { below: &place.below, above: &place.above, id_map: Some(id_map) };
+    let layers = Layers {
+        below: &place.below,
+        above: &place.above,
+        id_map: Some(id_map),
+        access: Access::Volatile,
+    };
     let made = make(&layers).unwrap();
     let root = PathBuf::from(format!("/proc/self/fd/{}", made.as_raw_fd()));
     assert_eq!(fs::metadata(root.join("etc/file")).unwrap().uid(), BASE);
@@ -62,7 +67,8 @@ fn without_a_map_owners_are_those_on_disk() {
         return;
     }
     let place = place();
-    let layers = Layers { below: &place.below, above: &place.above, id_map: None };
+    let layers =
+        Layers { below: &place.below, above: &place.above, id_map: None, access: Access::Volatile };
     let made = make(&layers).unwrap();
     let root = PathBuf::from(format!("/proc/self/fd/{}", made.as_raw_fd()));
     fs::write(root.join("new"), "").unwrap();
@@ -82,11 +88,33 @@ fn the_caller_keeps_its_namespace_and_ids() {
     let before = fs::read_link("/proc/thread-self/ns/mnt").unwrap();
     let user_namespace = namespace::mapped(BASE, BASE, 65_536).unwrap();
     let id_map = IdMap { user_namespace: user_namespace.as_fd(), uid: BASE, gid: BASE };
-    make(&Layers { below: &place.below, above: &place.above, id_map: Some(id_map) }).unwrap();
+    make(&Layers {
+        below: &place.below,
+        above: &place.above,
+        id_map: Some(id_map),
+        access: Access::Volatile,
+    })
+    .unwrap();
     assert_eq!(fs::read_link("/proc/thread-self/ns/mnt").unwrap(), before);
     fs::write(place.above.join("mine"), "").unwrap();
     assert_eq!(fs::metadata(place.above.join("mine")).unwrap().uid(), 0);
     assert!(!mount::is_mount_point(&place.below).unwrap());
+}
+
+#[test]
+fn what_was_volatile_is_mounted_again_with_an_empty_work_directory() {
+    if !is_root("what_was_volatile_is_mounted_again_with_an_empty_work_directory") {
+        return;
+    }
+    let place = place();
+    let layers = |access| Layers { below: &place.below, above: &place.above, id_map: None, access };
+    drop(make(&layers(Access::Volatile)).unwrap());
+    assert!(make(&layers(Access::Write)).is_err());
+    fs::remove_dir_all(place.above.join(WORK).join(WORK_INSIDE)).unwrap();
+    let made = make(&layers(Access::Read)).unwrap();
+    let root = PathBuf::from(format!("/proc/self/fd/{}", made.as_raw_fd()));
+    let refused = fs::write(root.join("new"), "").unwrap_err().raw_os_error();
+    assert_eq!(refused, Some(libc::EROFS));
 }
 
 #[test]
@@ -97,7 +125,8 @@ fn a_link_is_no_layer() {
     let place = place();
     fs::remove_dir(place.above.join(UPPER)).unwrap();
     symlink("/etc", place.above.join(UPPER)).unwrap();
-    let layers = Layers { below: &place.below, above: &place.above, id_map: None };
+    let layers =
+        Layers { below: &place.below, above: &place.above, id_map: None, access: Access::Volatile };
     let error = make(&layers).unwrap_err().raw_os_error();
     assert!(matches!(error, Some(libc::ELOOP | libc::ENOTDIR)), "{error:?}");
 }

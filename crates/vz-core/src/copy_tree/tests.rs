@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 
 use nix::sys::time::TimeSpec;
-use vz_sys::overlay::{self, Layers, UPPER, WORK};
+use vz_sys::overlay::{self, Access, Layers, UPPER, WORK};
 use vz_sys::xattr;
 
 use super::*;
@@ -165,7 +165,7 @@ fn the_difference_laid_over_the_other_shows_the_tree() {
         copy_difference(open(&from).as_fd(), open(&below).as_fd(), upper.as_fd())
     };
     difference().unwrap();
-    let layers = Layers { below: &below, above: &above, id_map: None };
+    let layers = Layers { below: &below, above: &above, id_map: None, access: Access::Read };
     let laid = overlay::make(&layers).unwrap();
     let shown = PathBuf::from(format!("/proc/self/fd/{}/.", laid.as_raw_fd()));
     assert_eq!(seen(&from), seen(&shown));

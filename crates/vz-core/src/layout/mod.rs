@@ -4,6 +4,7 @@ mod overlay;
 mod ploop;
 mod simfs;
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -14,13 +15,17 @@ use vz_conf::exit::Exit;
 use vz_conf::layout::Layout;
 
 use crate::container::Container;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// Whom a mount of the files is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// The node's root, to work in: owners are as they are on disk.
     Node,
+    /// The same, of a new area, which nobody misses until it is settled.
+    NewArea,
+    /// To be read.
+    Reading,
     /// A start. A layout whose mount cannot be id-mapped afterwards shows its owners shifted.
     Container,
 }
@@ -41,6 +46,18 @@ pub trait Storage {
     /// # Errors
     /// The step that failed; [`vz_conf::exit::Exit::QuotaOnFailed`] when quota cannot be enforced.
     fn mount(&self, container: &Container<'_>, view: View, skip_fsck: bool) -> Result<OwnedFd>;
+
+    /// Puts on disk what was changed in the new area `area`, mounted for that and unmounted again.
+    ///
+    /// # Errors
+    /// The step that failed.
+    fn settle(&self, area: &Path) -> Result<()> {
+        File::open(area).and_then(|directory| Ok(nix::unistd::syncfs(&directory)?)).at(
+            Exit::UnpackFailed,
+            "Cannot sync",
+            area,
+        )
+    }
 }
 
 /// The layout's storage.

@@ -15,13 +15,15 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::Mode;
 use nix::sys::time::TimeSpec;
 use vz_conf::exit::Exit;
-use vz_sys::overlay::{self, IdMap, Layers, UPPER, WORK};
+use vz_sys::overlay::{self, Access, IdMap, Layers, UPPER, WORK, WORK_INSIDE};
 use vz_sys::{beneath, namespace, xattr};
 
 use super::{Storage, View, simfs};
 use crate::container::Container;
+use crate::copy_tree::sync_tree;
 use crate::error::{Context, Error, Result};
 use crate::lifecycle::start::IDS;
+use crate::remove_tree::remove_tree;
 use crate::template::store::Version;
 
 /// The layout.
@@ -45,8 +47,13 @@ impl Storage for Overlay {
         simfs::enforce(container)?;
         let below = tree(container)?;
         let (uid, gid) = match view {
-            View::Node => (0, 0),
             View::Container => container.id_bases()?,
+            _ => (0, 0),
+        };
+        let access = match view {
+            View::Node | View::Container => Access::Write,
+            View::NewArea => Access::Volatile,
+            View::Reading => Access::Read,
         };
         let user_namespace = match uid {
             0 => None,
@@ -58,9 +65,22 @@ impl Storage for Overlay {
         let id_map =
             user_namespace.as_ref().map(|map| IdMap { user_namespace: map.as_fd(), uid, gid });
         let above = &container.private;
-        overlay::make(&Layers { below: &below, above, id_map }).context(Exit::MountFailed, || {
+        let layers = Layers { below: &below, above, id_map, access };
+        overlay::make(&layers).context(Exit::MountFailed, || {
             format!("Cannot lay {} over {}", above.display(), below.display())
         })
+    }
+
+    /// What little there is, not all that waits to be written on the node.
+    fn settle(&self, area: &Path) -> Result<()> {
+        let work = area.join(WORK);
+        let opened = File::open(&work).at(Exit::UnpackFailed, "Cannot open", &work)?;
+        remove_tree(opened.as_fd(), WORK_INSIDE.as_ref())
+            .map_err(|error| Error::Refused(Exit::UnpackFailed, error.to_string()))?;
+        let upper = area.join(UPPER);
+        let opened = File::open(&upper).at(Exit::UnpackFailed, "Cannot open", &upper)?;
+        sync_tree(opened.as_fd())
+            .map_err(|error| Error::Refused(Exit::UnpackFailed, error.to_string()))
     }
 }
 

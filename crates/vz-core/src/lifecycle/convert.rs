@@ -114,7 +114,7 @@ fn build(
     after.own.overlay_template = shared.as_ref().map(|held| held.version.to_string());
     after.refresh();
 
-    let files = layout::of(container.layout()).mount(container, View::Node, false)?;
+    let files = layout::of(container.layout()).mount(container, View::Reading, false)?;
     std::fs::DirBuilder::new().mode(0o755).create(area).at(
         Exit::CreateDirectoryFailed,
         "Cannot make",

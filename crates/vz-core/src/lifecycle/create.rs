@@ -252,7 +252,7 @@ fn run_post_create(container: &mut Container<'_>, report: &mut dyn Report) -> Re
     let Some(script) = distribution.script(Action::PostCreate) else { return Ok(()) };
     let area = temporary_area(&container.private);
     let private = std::mem::replace(&mut container.private, area);
-    let done = mounting::mount_only(container, View::Node, true).and_then(|()| {
+    let done = mounting::mount_only(container, View::NewArea, true).and_then(|()| {
         report.info("Performing postcreate actions");
         let mut command = Command::new(script);
         let code = hooks::execute(container.node, command.env("VE_ROOT", &container.root), report);
@@ -268,11 +268,7 @@ fn run_post_create(container: &mut Container<'_>, report: &mut dyn Report) -> Re
         tell_destroying(container, report);
     }
     done?;
-    File::open(&area).and_then(|directory| Ok(nix::unistd::syncfs(&directory)?)).at(
-        Exit::UnpackFailed,
-        "Cannot sync",
-        &area,
-    )
+    layout::of(container.layout()).settle(&area)
 }
 
 fn tell_destroying(container: &Container<'_>, report: &mut dyn Report) {
