@@ -68,6 +68,17 @@ The changes are there after a restart, and for the node's root to work in while 
   own
   0
 
+A mount script makes directories and mounts on them, as ever.
+
+  $ vzctl stop $A --fast >/dev/null; mkdir -p shared/sub; echo shared > shared/file; printf '. ${VE_CONFFILE}; mkdir -p ${VE_ROOT}/data/x && mount -n --bind %s/shared ${VE_ROOT}/data/x && mount -n -t tmpfs none ${VE_ROOT}/data/x/sub' $PWD | sed '1s/^/#!\/bin\/sh\n/' > $C/$A.mount; chmod 755 $C/$A.mount
+  $ vzctl start $A >/dev/null 2>&1; vzctl exec $A 'cat /data/x/file; stat -c %u /data /data/x; grep -c " /data/x" /proc/mounts'; grep -c "/root/$A overlay" /proc/mounts
+  shared
+  0
+  0
+  2
+  1
+  $ rm $C/$A.mount
+
 Another archive under the same name is another version: what exists keeps its own, whatever is destroyed.
 
   $ mkdir more; zcat $cache/$T.tar.gz > more.tar; echo 2 > more/second; tar -rf more.tar -C more second; gzip -c more.tar > $cache/$T.tar.gz
@@ -86,7 +97,7 @@ A version goes with its last container when there is no archive for it any more,
   Container is unmounted
   Container private area was destroyed
   [2]
-  $ rm -r more more.tar $C/ve-$T.conf-sample $C/$A.conf.destroyed $C/$B.conf.destroyed
+  $ rm -r more more.tar shared $C/ve-$T.conf-sample $C/$A.conf.destroyed $C/$B.conf.destroyed
 
 A template that is gone is told, and nothing is started.
 

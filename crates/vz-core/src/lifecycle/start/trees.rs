@@ -53,7 +53,7 @@ pub fn clone_all(
 /// Opens what is mounted at `path` below `root`. A container that shares a directory with this one
 /// can swap it for a link to `/` at any moment (CVE-2021-30465): links are refused, and what is
 /// found must be the root of a mount.
-fn open_mount(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+pub(in crate::lifecycle) fn open_mount(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     let named = |error: io::Error| {
         io::Error::new(error.kind(), format!("the mount at /{}: {error}", path.display()))
     };
