@@ -2,7 +2,7 @@
 # needs: vz userns quota overlay template:busybox
 # timeout: 300
 
-  $ R=/var/lib/vz; T=busybox-x86_64; vzctl create $CTID --ostemplate $T --layout overlay --diskspace 10M:12M --diskinodes 200:210 >/dev/null
+  $ R=/var/lib/vz; T=busybox-q$CTID; cp $R/template/cache/busybox-x86_64.tar.gz $R/template/cache/$T.tar.gz; vzctl create $CTID --ostemplate $T --layout overlay --diskspace 10M:12M --diskinodes 200:210 >/dev/null
   $ lsattr -pd $R/private/$CTID/upper $R/private/$CTID/work $R/template/$T/* | awk '{print $1}' | sed "s/^$CTID$/N/"
   N
   N
@@ -34,4 +34,4 @@ Limits change at once, and by hand; an area that came from elsewhere gets its pr
   $ vzctl stop $CTID --fast >/dev/null; vzctl convert $CTID --layout simfs | tail -n 1; lsattr -pd $R/private/$CTID $R/private/$CTID/etc $R/private/$CTID/etc/passwd | awk '{print $1}' | sort -u | sed "s/^$CTID$/N/"
   Container is on simfs now
   N
-  $ vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed
+  $ rm $R/template/cache/$T.tar.gz; vzctl destroy $CTID >/dev/null; ls -d $R/template/$T 2>/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed
