@@ -34,7 +34,7 @@ vzctl snapshot-switch <ctid> --id <uuid> [--skip-resume|--must-resume] [--skip-c
 vzctl snapshot-delete | snapshot-umount <ctid> --id <uuid>
 vzctl snapshot-mount <ctid> --id <uuid> --target <directory>
 vzctl snapshot-list <ctid> [-H] [-o <field>[,<field>...]] [--id <uuid>]
-vzctl convert <ctid> [--layout ploop]
+vzctl convert <ctid> [--layout ploop|simfs|overlay]
 vzctl compact <ctid>
 vzctl set <ctid> [--save] [--force] [--setmode restart|ignore] [parameters]
 ";

@@ -78,6 +78,7 @@ config! {
     "MOUNT_OPTS" mount_opts: String;
     "VE_LAYOUT" ve_layout: Layout;
     "OSTEMPLATE" ostemplate: String;
+    "OVERLAY_TEMPLATE" overlay_template: String;
     "DEF_OSTEMPLATE" def_ostemplate: String;
     "CPUUNITS" cpuunits: u64;
     "CPUUWEIGHT" cpuweight: u64;
@@ -347,6 +348,7 @@ impl Config {
             ParamId::Onboot => first(&mut self.onboot, read(text)),
             ParamId::Configfile => first(&mut self.configfile, own),
             ParamId::OriginSample => first(&mut self.origin_sample, own),
+            ParamId::OverlayTemplate => first(&mut self.overlay_template, own),
             ParamId::Disabled => first(&mut self.disabled, read(text)),
             ParamId::LocalUid => Ok(first_readable(&mut self.local_uid, unsigned)),
             ParamId::LocalGid => Ok(first_readable(&mut self.local_gid, unsigned)),
@@ -423,6 +425,7 @@ impl Config {
             ParamId::Onboot => text(&self.onboot),
             ParamId::Configfile => self.configfile.clone(),
             ParamId::OriginSample => self.origin_sample.clone(),
+            ParamId::OverlayTemplate => self.overlay_template.clone(),
             ParamId::Disabled => text(&self.disabled),
             ParamId::LocalUid => text(&self.local_uid),
             ParamId::LocalGid => text(&self.local_gid),

@@ -78,6 +78,8 @@ pub enum ParamId {
     VeLayout,
     /// `OSTEMPLATE`.
     Ostemplate,
+    /// `OVERLAY_TEMPLATE`.
+    OverlayTemplate,
     /// `DEF_OSTEMPLATE`.
     DefOstemplate,
     /// `CPUUNITS`.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -51,17 +51,27 @@ impl Moment {
     }
 }
 
+/// The node's scripts of this moment that are there, in their order.
+fn scripts(container: &Container<'_>, moment: Moment) -> impl Iterator<Item = PathBuf> + use<> {
+    let own = format!("{}.{}", container.id, moment.name());
+    let global = format!("vps.{}", moment.name());
+    let order = if moment.global_first() { [global, own] } else { [own, global] };
+    let directory = container.node.conf_dir();
+    order.into_iter().map(move |name| directory.join(name)).filter(|path| path.is_file())
+}
+
+/// Says whether the node has scripts of this moment.
+pub fn any(container: &Container<'_>, moment: Moment) -> bool {
+    scripts(container, moment).next().is_some()
+}
+
 /// Runs the node's scripts of this moment, those that are there.
 ///
 /// # Errors
 /// [`Exit::ActionScriptFailed`] for the first that fails; those after it are not run.
 pub fn run(container: &Container<'_>, moment: Moment, report: &mut dyn Report) -> Result<()> {
-    let own = format!("{}.{}", container.id, moment.name());
-    let global = format!("vps.{}", moment.name());
-    let order = if moment.global_first() { [global, own] } else { [own, global] };
-    for name in order {
-        let path = container.node.conf_dir().join(name);
-        if path.is_file() && !run_on_node(container, &path, report) {
+    for path in scripts(container, moment) {
+        if !run_on_node(container, &path, report) {
             let shown = container.node.shown(&path);
             return Err(Error::Refused(
                 Exit::ActionScriptFailed,

@@ -8,6 +8,7 @@ pub mod accounting;
 pub mod addresses;
 pub mod cancel;
 pub mod container;
+pub mod copy_tree;
 pub mod description;
 pub mod devnode;
 pub mod dist;

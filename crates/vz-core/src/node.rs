@@ -187,6 +187,15 @@ impl Node {
         self.path(directory).join(format!("Dump.{id}"))
     }
 
+    /// Where templates are: their archives in `cache`, and unpacked ones beside it.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotSet`].
+    pub fn template_dir(&self) -> Result<PathBuf> {
+        let configured = self.config.template.as_deref().filter(|directory| !directory.is_empty());
+        Ok(self.path(configured.ok_or(Error::TemplateNotSet)?))
+    }
+
     /// A helper program of ours.
     pub fn helper(&self, name: &str) -> PathBuf {
         self.path(LIBEXEC).join(name)

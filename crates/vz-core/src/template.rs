@@ -1,5 +1,7 @@
 //! OS templates: finding the archive that a name means.
 
+pub mod store;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -36,14 +38,14 @@ pub struct Template {
 /// # Errors
 /// [`Error::TemplateNotSet`], [`Error::OsTemplateNotFound`], or why it cannot be opened.
 pub fn find(node: &Node, name: &str, report: &mut dyn Report) -> Result<Template> {
-    let configured = node.config.template.as_deref().filter(|directory| !directory.is_empty());
-    let directory = Path::new(configured.ok_or(Error::TemplateNotSet)?);
-    let cache = node.path(directory).join("cache");
+    let cache = node.template_dir()?.join("cache");
     // A NUL could only cut the name short, an empty one would be the cache itself.
     let asked = Path::new(name);
     let base = asked.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let not_found =
-        || Error::OsTemplateNotFound { directory: directory.to_owned(), name: name.to_owned() };
+    let not_found = || Error::OsTemplateNotFound {
+        directory: node.config.template.clone().unwrap_or_default().into(),
+        name: name.to_owned(),
+    };
     if base.is_empty() {
         return Err(not_found());
     }

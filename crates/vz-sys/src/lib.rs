@@ -26,6 +26,7 @@ pub mod mount;
 pub mod mount_table;
 pub mod namespace;
 pub mod netlink_dump;
+pub mod overlay;
 pub mod packet_filter;
 pub mod pidfd;
 pub mod proc;

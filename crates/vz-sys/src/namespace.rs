@@ -2,9 +2,12 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::unistd::Pid;
+
+use crate::clone::{self, Request};
+use crate::pidfd;
 
 bitflags::bitflags! {
     /// Kinds of namespaces, with the kernel's `CLONE_NEW*` numbers.
@@ -112,6 +115,33 @@ pub fn write_id_maps(pid: Pid, uid_base: u32, gid_base: u32, count: u32) -> io::
     };
     write("uid_map", uid_base)?;
     write("gid_map", gid_base)
+}
+
+/// Makes a user namespace with such a map that nobody lives in, for id-mapped mounts. Call it from
+/// a process with one thread only.
+///
+/// # Errors
+/// Those of `clone3(2)`, of [`write_id_maps`] and of opening the namespace.
+pub fn mapped(uid_base: u32, gid_base: u32, count: u32) -> io::Result<OwnedFd> {
+    let request = Request { namespaces: Namespaces::USER, ..Request::default() };
+    let maker = nix::unistd::getpid();
+    // It only has to be there: a process that has ended has no namespaces any more.
+    let holder = clone::spawn(&request, || {
+        clone::reset_signals();
+        // Its maker may be killed before it has come to killing this one.
+        let bound = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+        if bound.is_err() || nix::unistd::getppid() != maker {
+            return 1;
+        }
+        loop {
+            nix::unistd::pause();
+        }
+    })?;
+    let opened = write_id_maps(holder.pid, uid_base, gid_base, count)
+        .and_then(|()| std::fs::File::open(format!("/proc/{}/ns/user", holder.pid)));
+    pidfd::send_signal(holder.pidfd.as_fd(), libc::SIGKILL)?;
+    pidfd::reap(holder.pidfd.as_fd())?;
+    opened.map(Into::into)
 }
 
 /// Becomes root of the user namespace the process is in: ids 0, no supplementary groups.

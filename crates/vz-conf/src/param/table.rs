@@ -156,6 +156,7 @@ pub const PARAMS: &[Param] = &[
         .options(&["layout", "ve_layout", "velayout"], Some("simfs|ploop[:MODE]|overlay"), Commands::CREATE_CONVERT, "how the private area is kept"),
     key(ParamId::Ostemplate, "OSTEMPLATE", Kind::Text, Scope::Both)
         .options(&["ostemplate"], Some("NAME"), Commands::SET_CREATE, "the OS template"),
+    key(ParamId::OverlayTemplate, "OVERLAY_TEMPLATE", Kind::Text, Scope::Container),
     key(ParamId::DefOstemplate, "DEF_OSTEMPLATE", Kind::Text, Scope::Both),
     key(ParamId::Cpuunits, "CPUUNITS", Kind::CpuUnits, Scope::Both)
         .options(&["cpuunits"], Some("UNITS"), Commands::SET, "share of CPU time, 8 to 500000")

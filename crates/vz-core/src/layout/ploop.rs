@@ -13,7 +13,7 @@ use vz_conf::exit::Exit;
 use vz_sys::loopdev;
 use vz_sys::mount::{self, Attributes, Setting};
 
-use super::Storage;
+use super::{Storage, View};
 use crate::container::Container;
 use crate::description::PATH;
 use crate::error::{Context, Error, Result};
@@ -44,7 +44,7 @@ impl Storage for Ploop {
         mount_image(&image)
     }
 
-    fn mount(&self, container: &Container<'_>, skip_fsck: bool) -> Result<OwnedFd> {
+    fn mount(&self, container: &Container<'_>, _view: View, skip_fsck: bool) -> Result<OwnedFd> {
         let image = image_path(&container.private);
         if !skip_fsck {
             check_file_system(&image)?;

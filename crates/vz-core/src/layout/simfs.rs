@@ -14,7 +14,7 @@ use vz_conf::yesno::YesNo;
 use vz_sys::mount::{self, Place};
 use vz_sys::quota::{self, Project, Support};
 
-use super::Storage;
+use super::{Storage, View};
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
 use crate::vzquota::file::QuotaFile;
@@ -25,48 +25,59 @@ pub struct Simfs;
 
 impl Storage for Simfs {
     fn make(&self, container: &Container<'_>, area: &Path) -> Result<OwnedFd> {
-        let directory = open_directory(area)?;
-        // Given where it can be, also with DISK_QUOTA=no: so it can be switched on later.
-        match support(&directory, area)? {
-            Support::None if wants_quota(container) => return Err(no_quota(area, Support::None)),
-            Support::None => {}
-            Support::AccountingOnly if wants_quota(container) => {
-                return Err(no_quota(area, Support::AccountingOnly));
-            }
-            Support::AccountingOnly => set_project(&directory, container, area)?,
-            Support::Enforced => {
-                set_project(&directory, container, area)?;
-                kernel::enforce(directory.as_fd(), container.id.get(), &limits(container)).at(
-                    Exit::QuotaSetFailed,
-                    "Cannot set the disk quota of",
-                    area,
-                )?;
-            }
-        }
-        Ok(directory.into())
+        make_area(container, area)
     }
 
-    fn mount(&self, container: &Container<'_>, _skip_fsck: bool) -> Result<OwnedFd> {
+    fn mount(&self, container: &Container<'_>, _view: View, _skip_fsck: bool) -> Result<OwnedFd> {
+        enforce(container)?;
         let private = &container.private;
-        let directory = open_directory(private)?;
-        match support(&directory, private)? {
-            Support::Enforced => {
-                let project =
-                    quota::project(directory.as_fd()).unwrap_or(Project { id: 0, inherit: false });
-                // A private area that came from elsewhere has no project yet.
-                if wants_quota(container) && project.id != container.id.get() {
-                    adopt(&directory, container, private)?;
-                }
-                set_limits(&directory, container, private)?;
-            }
-            other if wants_quota(container) => return Err(no_quota(private, other)),
-            _ => {}
-        }
         mount::clone_tree(Place::Path(private), false).at(
             Exit::MountFailed,
             "Cannot clone",
             private,
         )
+    }
+}
+
+/// Gives the empty directory `area` the container's project and limits.
+pub(super) fn make_area(container: &Container<'_>, area: &Path) -> Result<OwnedFd> {
+    let directory = open_directory(area)?;
+    // Given where it can be, also with DISK_QUOTA=no: so it can be switched on later.
+    match support(&directory, area)? {
+        Support::None if wants_quota(container) => return Err(no_quota(area, Support::None)),
+        Support::None => {}
+        Support::AccountingOnly if wants_quota(container) => {
+            return Err(no_quota(area, Support::AccountingOnly));
+        }
+        Support::AccountingOnly => set_project(&directory, container, area)?,
+        Support::Enforced => {
+            set_project(&directory, container, area)?;
+            kernel::enforce(directory.as_fd(), container.id.get(), &limits(container)).at(
+                Exit::QuotaSetFailed,
+                "Cannot set the disk quota of",
+                area,
+            )?;
+        }
+    }
+    Ok(directory.into())
+}
+
+/// Sees to the quota of a private area that is about to be mounted.
+pub(super) fn enforce(container: &Container<'_>) -> Result<()> {
+    let private = &container.private;
+    let directory = open_directory(private)?;
+    match support(&directory, private)? {
+        Support::Enforced => {
+            let project =
+                quota::project(directory.as_fd()).unwrap_or(Project { id: 0, inherit: false });
+            // A private area that came from elsewhere has no project yet.
+            if wants_quota(container) && project.id != container.id.get() {
+                adopt(&directory, container, private)?;
+            }
+            set_limits(&directory, container, private)
+        }
+        other if wants_quota(container) => Err(no_quota(private, other)),
+        _ => Ok(()),
     }
 }
 

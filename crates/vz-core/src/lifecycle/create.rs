@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use vz_conf::change::Change;
@@ -21,11 +21,13 @@ use vz_sys::mount;
 use crate::container::Container;
 use crate::dist::{Action, Distribution};
 use crate::error::{Context, Error, OsText, Result};
+use crate::layout::View;
 use crate::lifecycle::destroy::{self, discard, temporary_area};
 use crate::lifecycle::mounting;
 use crate::report::Report;
+use crate::template::store::{self, Held, unpack_failed};
 use crate::template::{self, Template};
-use crate::unpack::{self, UnpackError};
+use crate::unpack;
 use crate::vzquota::private_area;
 use crate::{hooks, ids, layout, names};
 
@@ -73,7 +75,8 @@ fn run(
         report.info(&format!("Name {name} assigned"));
     }
     let template = find_template(container, report)?;
-    fill(container, &template, report, progress)?;
+    // Kept until the configuration names it.
+    let _shared = fill(container, &template, report, progress)?;
     container.own.ostemplate = Some(template.name.clone());
     container.refresh();
     run_post_create(container, report)?;
@@ -184,13 +187,39 @@ fn find_template(container: &Container<'_>, report: &mut dyn Report) -> Result<T
     template::find(container.node, named.or(default).ok_or(Error::OsTemplateNotSet)?, report)
 }
 
-/// Makes the private area's lock and its temporary self, and unpacks the template there.
+/// Makes the private area's lock and its temporary self, and unpacks the template there; or, where
+/// it is shared, in the store.
 fn fill(
-    container: &Container<'_>,
+    container: &mut Container<'_>,
     template: &Template,
     report: &mut dyn Report,
     progress: &mut Progress<'_>,
-) -> Result<()> {
+) -> Result<Option<Held>> {
+    let area = make_places(container, report)?;
+    report.info(&format!("Creating container private area ({})", template.name));
+    let shared = match container.layout() {
+        Layout::Overlay => Some(store::hold(container.node, template, report, progress)?),
+        _ => None,
+    };
+    container.own.overlay_template = shared.as_ref().map(|held| held.version.to_string());
+    container.refresh();
+    let destination = layout::of(container.layout()).make(container, &area)?;
+    if shared.is_some() {
+        // Only directories were made, and the file system keeps the order of that and the rename.
+        return Ok(shared);
+    }
+    let archive =
+        template.file.try_clone().at(Exit::UnpackFailed, "Cannot read", &template.path)?;
+    unpack::unpack(archive, destination.as_fd(), progress)
+        .map_err(|error| unpack_failed(container.node, template, &error))?;
+    // Before the rename that makes it the private area: after a crash of the node an area of that
+    // name must be whole.
+    sync_file_system(destination.as_fd(), &area)?;
+    Ok(None)
+}
+
+/// Makes the private area's lock, and returns its temporary self, an empty directory.
+fn make_places(container: &Container<'_>, report: &mut dyn Report) -> Result<PathBuf> {
     let node = container.node;
     let private = &container.private;
     let area = temporary_area(private);
@@ -214,15 +243,7 @@ fn fill(
         discard(&area, report)?;
     }
     make(&area).at(Exit::CreateDirectoryFailed, "Cannot make", &area)?;
-    report.info(&format!("Creating container private area ({})", template.name));
-    let destination = layout::of(container.layout())?.make(container, &area)?;
-    let archive =
-        template.file.try_clone().at(Exit::UnpackFailed, "Cannot read", &template.path)?;
-    unpack::unpack(archive, destination.as_fd(), progress)
-        .map_err(|error| unpack_failed(node, template, &error))?;
-    // Before the rename that makes it the private area: after a crash of the node an area of that
-    // name must be whole.
-    sync_file_system(destination.as_fd(), &area)
+    Ok(area)
 }
 
 /// POST_CREATE of the distribution: on the node, with the new files mounted at VE_ROOT. Before they
@@ -232,7 +253,7 @@ fn run_post_create(container: &mut Container<'_>, report: &mut dyn Report) -> Re
     let Some(script) = distribution.script(Action::PostCreate) else { return Ok(()) };
     let area = temporary_area(&container.private);
     let private = std::mem::replace(&mut container.private, area);
-    let done = mounting::mount_only(container, true).and_then(|()| {
+    let done = mounting::mount_only(container, View::NewArea, true).and_then(|()| {
         report.info("Performing postcreate actions");
         let mut command = Command::new(script);
         let code = hooks::execute(container.node, command.env("VE_ROOT", &container.root), report);
@@ -254,11 +275,7 @@ fn run_post_create(container: &mut Container<'_>, report: &mut dyn Report) -> Re
         tell_destroying(container, report);
     }
     done?;
-    File::open(&area).and_then(|directory| Ok(nix::unistd::syncfs(&directory)?)).at(
-        Exit::UnpackFailed,
-        "Cannot sync",
-        &area,
-    )
+    layout::of(container.layout()).settle(&area)
 }
 
 fn tell_destroying(container: &Container<'_>, report: &mut dyn Report) {
@@ -277,16 +294,6 @@ fn remove_destroyed(container: &Container<'_>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn unpack_failed(node: &crate::node::Node, template: &Template, error: &UnpackError) -> Error {
-    if matches!(error, UnpackError::Cancelled) {
-        return Error::Cancelled;
-    }
-    let full = matches!(error, UnpackError::NoSpace { .. });
-    let exit = if full { Exit::NoDiskSpace } else { Exit::UnpackFailed };
-    let path = node.shown(&template.path);
-    Error::Refused(exit, format!("Unpack {} failed: {error}", path.display()))
 }
 
 fn sync_file_system(directory: std::os::fd::BorrowedFd<'_>, area: &Path) -> Result<()> {
@@ -318,6 +325,7 @@ fn save_configuration(
     values.ve_private = container.config.ve_private.clone();
     values.ve_layout = Some(container.layout());
     values.ostemplate = Some(template.name.clone());
+    values.overlay_template = container.own.overlay_template.clone();
     values.origin_sample = container.own.origin_sample.clone();
     values.local_uid = container.own.local_uid;
     values.local_gid = container.own.local_gid;

@@ -20,6 +20,7 @@ use crate::error::{Context, Error, OsText, Result};
 use crate::lifecycle::teardown;
 use crate::remove_tree::remove_tree;
 use crate::report::Report;
+use crate::template::store::{self, Version};
 use crate::vzquota::private_area;
 use crate::{addresses, names, old_cgroup};
 
@@ -58,6 +59,7 @@ pub fn destroy(container: &Container<'_>, report: &mut dyn Report) -> Result<()>
         &shown,
     )?;
     remove_the_rest(container, report)?;
+    clean_templates(container, report);
     report.info("Container private area was destroyed");
     Ok(())
 }
@@ -237,6 +239,18 @@ fn set_aside_configuration(container: &Container<'_>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The container may have been the last of what is unpacked of a template for layout overlay.
+fn clean_templates(container: &Container<'_>, report: &mut dyn Report) {
+    let below = container.own.overlay_template.as_deref().and_then(Version::parse);
+    let of = container.own.ostemplate.as_deref().filter(|name| store::has(container.node, name));
+    let below = below.as_ref().map(Version::name);
+    for name in below.into_iter().chain(of.filter(|name| below != Some(*name))) {
+        if let Err(error) = store::clean(container.node, name) {
+            report.error(&format!("Warning: failed to remove what is unused of {name}: {error}"));
+        }
+    }
 }
 
 fn remove_the_rest(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {

@@ -1,11 +1,13 @@
 //! Commands for containers whose files are in an image: `snapshot*`, `convert`, `compact`. What is
-//! checked before; the actions themselves are refused: this version cannot.
+//! checked before; but for a conversion between simfs and overlay, the actions themselves are
+//! refused: this version cannot.
 
 use vz_conf::exit::Exit;
 use vz_conf::layout::Layout;
 
 use crate::container::Container;
 use crate::error::{Error, Result};
+use crate::lifecycle::convert;
 use crate::report::Report;
 
 fn refuse(exit: Exit, text: &str) -> Result<()> {
@@ -30,27 +32,32 @@ pub fn snapshot(container: &Container<'_>, exit: Exit) -> Result<()> {
     }
 }
 
-/// `convert`: moves the files into an image of this `layout` (ploop without a word).
+/// `convert`: moves the files into this `layout` (ploop without a word).
 ///
 /// # Errors
-/// What stands in its way, else [`Exit::PloopConvertFailed`].
+/// What stands in its way; for ploop, else [`Exit::PloopConvertFailed`].
 pub fn convert(
-    container: &Container<'_>,
+    container: &mut Container<'_>,
     layout: Option<Layout>,
     report: &mut dyn Report,
 ) -> Result<()> {
-    if layout.is_some_and(|layout| !matches!(layout, Layout::Ploop(_))) {
-        return refuse(Exit::InvalidValue, "Only conversion to ploop is supported");
+    let layout = layout.unwrap_or(Layout::Ploop(None));
+    if container.layout().stored() == layout.stored() {
+        report.info(&format!("CT is already on {}", layout.stored()));
+        return Ok(());
     }
     if is_image(container) {
-        report.info("CT is already on ploop");
-        return Ok(());
+        return refuse(Exit::InvalidValue, "Only conversion to ploop is supported");
     }
     if container.is_running()? {
         return refuse(Exit::Running, "CT is running (stop it first)");
     }
     if container.is_mounted() {
         return refuse(Exit::Mounted, "CT is mounted (umount it first)");
+    }
+    if !matches!(layout, Layout::Ploop(_)) {
+        container.require_private()?;
+        return convert::convert(container, layout, report);
     }
     if container.config.diskspace.is_none() {
         return refuse(Exit::DiskspaceNotSet, "Error: diskspace not set");

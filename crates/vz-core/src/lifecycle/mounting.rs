@@ -1,20 +1,23 @@
 //! `vzctl mount` and `vzctl umount`, and the mounting that start and stop do.
 
 use std::io;
-use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use vz_conf::exit::Exit;
 use vz_conf::layout::Layout;
+use vz_sys::beneath;
 use vz_sys::mount::{self, Change, Place};
 use vz_sys::mount_table;
 
 use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
 use crate::hooks::{self, Moment};
-use crate::layout;
+use crate::layout::{self, View};
+use crate::lifecycle::start::trees;
 use crate::report::Report;
 use crate::vzquota::private_area;
 
@@ -28,7 +31,7 @@ pub fn mount(container: &Container<'_>, skip_fsck: bool, report: &mut dyn Report
         report.error("Container is already mounted");
         return Ok(());
     }
-    mount_with_scripts(container, skip_fsck, report)
+    mount_with_scripts(container, View::Node, skip_fsck, report)
 }
 
 /// `vzctl umount`.
@@ -52,12 +55,20 @@ pub fn umount(container: &Container<'_>, report: &mut dyn Report) -> Result<()> 
 /// The step that failed; the container is then not mounted.
 pub fn mount_with_scripts(
     container: &Container<'_>,
+    view: View,
     skip_fsck: bool,
     report: &mut dyn Report,
 ) -> Result<()> {
     hooks::run(container, Moment::Premount, report)?;
-    mount_only(container, skip_fsck)?;
-    if let Err(error) = hooks::run(container, Moment::Mount, report) {
+    // Scripts make directories, which the node's root cannot do where owners are shifted.
+    let twice =
+        view == View::Container && shifts(container)? && hooks::any(container, Moment::Mount);
+    mount_only(container, if twice { View::Node } else { view }, skip_fsck)?;
+    let mut prepared = hooks::run(container, Moment::Mount, report);
+    if twice && prepared.is_ok() {
+        prepared = mount_again(container, view, report);
+    }
+    if let Err(error) = prepared {
         if let Err(second) = unmount_only(container, report) {
             report.error(&second.to_string());
         }
@@ -82,15 +93,85 @@ pub fn unmount_with_scripts(container: &Container<'_>, report: &mut dyn Report) 
 ///
 /// # Errors
 /// The step that failed; the container is then not mounted.
-pub(super) fn mount_only(container: &Container<'_>, skip_fsck: bool) -> Result<()> {
+pub(super) fn mount_only(container: &Container<'_>, view: View, skip_fsck: bool) -> Result<()> {
     let root = &container.root;
     make_mount_point(container, root).at(Exit::RootAreaFailed, "Unable to create", root)?;
-    let tree = layout::of(container.layout())?.mount(container, skip_fsck)?;
+    let tree = layout::of(container.layout()).mount(container, view, skip_fsck)?;
     mount::attach(tree.as_fd(), Place::Path(root)).at(Exit::MountFailed, "Cannot mount", root)?;
     // The node's root is shared as a rule: without this, each container's mounts would be copied
     // into every other container that is being started.
     let private = Change { private: true, ..Change::default() };
     mount::change(Place::Path(root), &private).at(Exit::MountFailed, "Cannot detach", root)
+}
+
+/// Mounts the container's files anew for another view, and on them what was mounted below.
+fn mount_again(container: &Container<'_>, view: View, report: &mut dyn Report) -> Result<()> {
+    let root = &container.root;
+    let kept =
+        clone_below(root).at(Exit::MountFailed, "Cannot keep what is mounted below", root)?;
+    unmount_only(container, report)?;
+    mount_only(container, view, true)?;
+    let top = open_root(root).at(Exit::MountFailed, "Cannot open", root)?;
+    for (path, tree) in kept {
+        beneath::open_beneath(top.as_fd(), path.as_os_str(), OFlag::O_PATH, Mode::empty())
+            .map_err(io::Error::from)
+            .and_then(|target| mount::attach(tree.as_fd(), Place::Descriptor(target.as_fd())))
+            .at(Exit::MountFailed, "Cannot mount again", &root.join(path))?;
+    }
+    Ok(())
+}
+
+/// The mounts below `root`, outer ones first, attached nowhere.
+fn clone_below(root: &Path) -> io::Result<Vec<(PathBuf, OwnedFd)>> {
+    let top = open_root(root)?;
+    let device = beneath::status(top.as_fd())?.st_dev;
+    let mut kept = Vec::new();
+    for path in mount_table::mounts_below(root)? {
+        let Ok(relative) = path.strip_prefix(root) else { continue };
+        let found = trees::open_mount(top.as_fd(), relative)?;
+        if beneath::status(found.as_fd())?.st_dev == device {
+            // It would keep the mount that has to go.
+            let text = format!("the mount at /{} is of the container's own", relative.display());
+            return Err(io::Error::other(text));
+        }
+        let tree = mount::clone_tree(Place::Descriptor(found.as_fd()), false)?;
+        kept.push((relative.to_owned(), tree));
+    }
+    Ok(kept)
+}
+
+fn open_root(root: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open(root, flags, Mode::empty())?)
+}
+
+/// Says whether a mount for a start shows owners shifted.
+fn shifts(container: &Container<'_>) -> Result<bool> {
+    Ok(container.layout() == Layout::Overlay && container.id_bases()?.0 != 0)
+}
+
+/// Says whether what is mounted at VE_ROOT is owned by the container's ids as the node numbers
+/// them, and so needs no id map: of layout overlay, a mount for a start.
+///
+/// # Errors
+/// When no ids can be had for it, or VE_ROOT cannot be looked at.
+pub(super) fn is_shifted(container: &Container<'_>) -> Result<bool> {
+    if !shifts(container)? {
+        return Ok(false);
+    }
+    let (base, _) = container.id_bases()?;
+    let root = &container.root;
+    let status = std::fs::metadata(root).at(Exit::MountFailed, "Cannot look at", root)?;
+    // The ids on disk lie below every base: a container can give no file another.
+    Ok(status.uid() >= base)
+}
+
+/// Says whether the container can be started with what is mounted at VE_ROOT.
+///
+/// # Errors
+/// As [`is_shifted`].
+pub(super) fn suits_start(container: &Container<'_>) -> Result<bool> {
+    Ok(!shifts(container)? || is_shifted(container)?)
 }
 
 /// The directories above VE_ROOT are for root alone: set-id programs of containers must not be
@@ -138,8 +219,7 @@ pub fn unmount_only(container: &Container<'_>, report: &mut dyn Report) -> Resul
 /// Below VE_ROOT names are the container's, or another's that shares a directory with it.
 fn unmount_inner(root: &Path, path: &Path) -> io::Result<()> {
     let Ok(relative) = path.strip_prefix(root) else { return Ok(()) };
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let top = nix::fcntl::open(root, flags, Mode::empty())?;
+    let top = open_root(root)?;
     or_detach(|detach| mount::unmount_below(top.as_fd(), relative, detach))
 }
 

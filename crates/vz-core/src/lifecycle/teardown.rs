@@ -15,7 +15,7 @@ use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
 use crate::group::Place;
 use crate::lifecycle::stop::open_init;
-use crate::lifecycle::{console, mounting};
+use crate::lifecycle::{console, convert, mounting};
 use crate::limits::{self, InForce};
 use crate::old_cgroup;
 use crate::report::Report;
@@ -138,6 +138,7 @@ pub(super) fn forget(container: &Container<'_>) -> Result<()> {
 /// # Errors
 /// As [`all`].
 pub fn recover(container: &Container<'_>, report: &mut dyn Report) -> Result<bool> {
+    convert::finish(container)?;
     let Some(state) = container.state()? else { return Ok(false) };
     let pending = state.phase == Phase::Restarting
         && state.monitor.is_some_and(|vzevent| vzevent.is_running());

@@ -36,6 +36,7 @@ use crate::description::{DEVICE_PROGRAM, Description};
 use crate::dist::Distribution;
 use crate::error::{Context, Error, Result};
 use crate::guest::Guest;
+use crate::layout::View;
 use crate::lifecycle::{mounting, teardown};
 use crate::limits::{self, InForce, Missing, Target};
 use crate::report::Report;
@@ -83,11 +84,12 @@ pub fn start(container: &Container<'_>, options: Options, report: &mut dyn Repor
         true => None,
         false => Some(Distribution::of(container, report)?),
     };
-    if !options.skip_remount && container.is_mounted() {
+    let mounted = container.is_mounted();
+    if mounted && !(options.skip_remount && mounting::suits_start(container)?) {
         mounting::unmount_with_scripts(container, report)?;
     }
     if !container.is_mounted() {
-        mounting::mount_with_scripts(container, options.skip_fsck, report)?;
+        mounting::mount_with_scripts(container, View::Container, options.skip_fsck, report)?;
     }
     let started = run(container, distribution.as_ref(), options, report);
     if let Err(error) = started {
@@ -287,7 +289,9 @@ fn hand_over_root(
             Some(std::fs::File::open(&path).at(Exit::SystemError, "Cannot open", path.as_ref())?)
         }
     };
-    let trees = trees::clone_all(&container.root, user_namespace.as_ref().map(AsFd::as_fd)).at(
+    let map = user_namespace.as_ref().map(AsFd::as_fd);
+    let shifted = mounting::is_shifted(container)?;
+    let trees = trees::clone_all(&container.root, map, shifted).at(
         Exit::MountFailed,
         "Cannot show the container its root area (an id-mapped mount of)",
         &container.root,

@@ -7,6 +7,7 @@ use super::{Options, make};
 use crate::container::Container;
 use crate::description::Description;
 use crate::error::Result;
+use crate::layout::View;
 use crate::lifecycle::{mounting, teardown};
 use crate::report::{Report, Silent};
 
@@ -26,18 +27,26 @@ pub fn run<T>(
     teardown::cancel_restart(container)?;
     tell(told, "Starting container...", report);
     let mounted = container.is_mounted();
-    if !mounted {
-        mounting::mount_only(container, false)?;
-        tell(told, "Container is mounted", report);
+    // What `vzctl mount` has mounted for the node's root may not be what a container can live in.
+    let covered = mounted && !mounting::suits_start(container)?;
+    if covered {
+        mounting::unmount_only(container, report)?;
     }
+    if !mounted || covered {
+        mounting::mount_only(container, View::Container, false)?;
+    }
+    tell(told && !mounted, "Container is mounted", report);
     let done = work_inside(container, told, report, work);
     tell(told, "Killing container ...", report);
     let stopped = teardown::kill_everything(container);
     tell(told && stopped.is_ok(), "Container was stopped", report);
-    let unmounted = match mounted {
-        true => Ok(()),
-        false => mounting::unmount_only(container, report),
-    };
+    let mut unmounted = Ok(());
+    if !mounted || covered {
+        unmounted = mounting::unmount_only(container, report);
+    }
+    if covered {
+        unmounted = unmounted.and_then(|()| mounting::mount_only(container, View::Node, false));
+    }
     tell(told && !mounted && unmounted.is_ok(), "Container is unmounted", report);
     let forgotten = stopped.and_then(|()| teardown::forget(container));
     let done = done?;

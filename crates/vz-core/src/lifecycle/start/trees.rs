@@ -18,19 +18,26 @@ pub struct Tree {
     pub path: String,
     /// The mount.
     pub mount: OwnedFd,
-    /// Owners are shown through the container's id map.
+    /// Owners are shown through the container's id map, or shifted like that already.
     pub mapped: bool,
 }
 
 /// Clones the mount at `root` and each mount below it, mapped through `user_namespace`. Mounts
-/// below that cannot be mapped (proc, overlay, most FUSE) come along as they are.
+/// below that cannot be mapped (proc, overlay, most FUSE) come along as they are, and so does a root
+/// whose owners are `shifted` already.
 ///
 /// # Errors
 /// Those of `open_tree(2)`; of `mount_setattr(2)` for the root.
-pub fn clone_all(root: &Path, user_namespace: Option<BorrowedFd<'_>>) -> io::Result<Vec<Tree>> {
+pub fn clone_all(
+    root: &Path,
+    user_namespace: Option<BorrowedFd<'_>>,
+    shifted: bool,
+) -> io::Result<Vec<Tree>> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let top = nix::fcntl::open(root, flags, Mode::empty())?;
-    let mut trees = vec![clone_one(top.as_fd(), String::new(), user_namespace)?];
+    let map = user_namespace.filter(|_| !shifted);
+    let first = clone_one(top.as_fd(), String::new(), map)?;
+    let mut trees = vec![Tree { mapped: first.mapped || shifted, ..first }];
     if let (Some(_), false) = (user_namespace, trees[0].mapped) {
         return Err(io::Error::from_raw_os_error(nix::libc::EINVAL));
     }
@@ -46,7 +53,7 @@ pub fn clone_all(root: &Path, user_namespace: Option<BorrowedFd<'_>>) -> io::Res
 /// Opens what is mounted at `path` below `root`. A container that shares a directory with this one
 /// can swap it for a link to `/` at any moment (CVE-2021-30465): links are refused, and what is
 /// found must be the root of a mount.
-fn open_mount(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+pub(in crate::lifecycle) fn open_mount(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     let named = |error: io::Error| {
         io::Error::new(error.kind(), format!("the mount at /{}: {error}", path.display()))
     };

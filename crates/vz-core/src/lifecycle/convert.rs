@@ -1,0 +1,232 @@
+//! `vzctl convert`: the files of a stopped container in another layout.
+//!
+//! The new area is made beside the old one, as `VE_PRIVATE.tmp`, and becomes
+//! `VE_PRIVATE.convert-to-LAYOUT` when it is whole and on disk. Then the configuration says the new
+//! layout: that is the moment from which the new area counts. Last it takes the old one's place, and
+//! the old one is removed. Whoever takes the lock next finishes what a killed conversion has left,
+//! by what the configuration says.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use vz_conf::change::Change;
+use vz_conf::exit::Exit;
+use vz_conf::layout::Layout;
+use vz_sys::beneath;
+use vz_sys::mount;
+use vz_sys::overlay::UPPER;
+
+use crate::container::Container;
+use crate::copy_tree::{self, CopyError};
+use crate::error::{Context, Error, Result};
+use crate::layout::{self, View};
+use crate::lifecycle::destroy::{discard, temporary_area};
+use crate::report::{Report, Silent};
+use crate::template;
+use crate::template::store::{self, Held, Version};
+
+/// The layouts there are, as they are stored.
+const LAYOUTS: [Layout; 3] = [Layout::Simfs, Layout::Ploop(None), Layout::Overlay];
+
+/// Where a whole new area waits for the configuration to name its layout.
+fn ready_area(private: &Path, layout: Layout) -> PathBuf {
+    beside(private, &format!(".convert-to-{}", layout.stored()))
+}
+
+/// Where the old area waits for its removal.
+fn old_area(private: &Path) -> PathBuf {
+    beside(private, ".convert-old")
+}
+
+fn beside(private: &Path, suffix: &str) -> PathBuf {
+    let mut name = private.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Moves the files of the stopped, unmounted container into `layout`. The lock is held by the caller.
+///
+/// # Errors
+/// The step that failed; the container is then as it was.
+pub fn convert(
+    container: &mut Container<'_>,
+    layout: Layout,
+    report: &mut dyn Report,
+) -> Result<()> {
+    check_place(container)?;
+    let (from, to) = (container.layout().stored(), layout.stored());
+    report.info(&format!("Converting container files from {from} to {to}"));
+    let before = container.own.overlay_template.clone();
+    let area = temporary_area(&container.private);
+    discard(&area, report)?;
+    let shared = match build(container, layout, &area, report) {
+        Ok(shared) => shared,
+        Err(error) => {
+            let _ = discard(&area, &mut Silent);
+            return Err(error);
+        }
+    };
+    let ready = ready_area(&container.private, layout);
+    rename(&area, &ready)?;
+    sync_parent(&container.private)?;
+    let saved = save(container, layout, shared.as_ref());
+    // Forward or back, as the configuration says.
+    finish(container)?;
+    saved?;
+    drop(shared);
+    if let Some(version) = before.as_deref().and_then(Version::parse) {
+        store::clean(container.node, version.name())?;
+    }
+    report.info(&format!("Container is on {to} now"));
+    Ok(())
+}
+
+/// Areas change places by renames.
+fn check_place(container: &Container<'_>) -> Result<()> {
+    let private = &container.private;
+    if private.is_symlink() || mount::is_mount_point(private).unwrap_or(false) {
+        let shown = container.node.shown(private);
+        let text = format!("{} is a link or a mount point: it cannot be replaced", shown.display());
+        return Err(Error::Refused(Exit::InvalidValue, text));
+    }
+    Ok(())
+}
+
+/// Makes the new area.
+fn build(
+    container: &Container<'_>,
+    layout: Layout,
+    area: &Path,
+    report: &mut dyn Report,
+) -> Result<Option<Held>> {
+    let shared = match layout {
+        Layout::Overlay => Some(hold_template(container, report)?),
+        _ => None,
+    };
+    // The container as it is going to be.
+    let mut after = Container::load(container.node, container.id)?;
+    after.own.ve_layout = Some(layout);
+    after.own.overlay_template = shared.as_ref().map(|held| held.version.to_string());
+    after.refresh();
+
+    let files = layout::of(container.layout()).mount(container, View::Reading, false)?;
+    std::fs::DirBuilder::new().mode(0o755).create(area).at(
+        Exit::CreateDirectoryFailed,
+        "Cannot make",
+        area,
+    )?;
+    let place = layout::of(layout).make(&after, area)?;
+    let copied = match &shared {
+        None => copy_tree::copy_tree(files.as_fd(), place.as_fd()),
+        Some(held) => {
+            let below = held.version.path(container.node)?;
+            let below = File::open(&below).at(Exit::MountFailed, "Cannot open", &below)?;
+            let upper = area.join(UPPER);
+            let upper = File::open(&upper).at(Exit::MountFailed, "Cannot open", &upper)?;
+            copy_tree::copy_difference(files.as_fd(), below.as_fd(), upper.as_fd())
+        }
+    };
+    copied.map_err(copy_failed)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+    beneath::open_beneath(place.as_fd(), ".".as_ref(), flags, Mode::empty())
+        .and_then(nix::unistd::syncfs)
+        .at(Exit::UnpackFailed, "Cannot sync", area)?;
+    Ok(shared)
+}
+
+fn hold_template(container: &Container<'_>, report: &mut dyn Report) -> Result<Held> {
+    let name = container.config.ostemplate.as_deref().filter(|name| !name.is_empty());
+    let name = name.ok_or(Error::OsTemplateNotSet)?;
+    let template = template::find(container.node, name, report)?;
+    store::hold(container.node, &template, report, &mut |_| {})
+}
+
+fn copy_failed(error: CopyError) -> Error {
+    let is_full = |source: &io::Error| source.raw_os_error() == Some(nix::libc::ENOSPC);
+    match &error {
+        CopyError::Cancelled => Error::Cancelled,
+        CopyError::File { source, .. } if is_full(source) => {
+            Error::Refused(Exit::NoDiskSpace, format!("Conversion failed: {error}"))
+        }
+        _ => Error::Refused(Exit::UnpackFailed, format!("Conversion failed: {error}")),
+    }
+}
+
+/// Both keys with one write.
+fn save(container: &mut Container<'_>, layout: Layout, shared: Option<&Held>) -> Result<()> {
+    let mut change = Change::new();
+    change.values.ve_layout = Some(layout);
+    change.values.overlay_template = shared.map(|held| held.version.to_string());
+    if shared.is_none() {
+        container.file.remove("OVERLAY_TEMPLATE");
+        container.own.overlay_template = None;
+    }
+    container.store(&change)?;
+    // Before the areas change places: after a crash of the node it must still say so.
+    let directory = container.node.conf_dir();
+    sync(&directory)
+}
+
+/// Finishes what a killed conversion has left, or takes it back when the configuration does not say
+/// the new layout yet. Called by each command that has just taken the lock.
+///
+/// # Errors
+/// The step that failed.
+pub fn finish(container: &Container<'_>) -> Result<()> {
+    let private = &container.private;
+    if private.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let old = old_area(private);
+    let ready = LAYOUTS.map(|layout| (layout, ready_area(private, layout)));
+    if !is_there(&old) && !ready.iter().any(|(_, path)| is_there(path)) {
+        return Ok(());
+    }
+    // What was read before the lock was taken may have been changed until then.
+    let layout = Container::load(container.node, container.id)?.layout().stored();
+    for (other, path) in ready {
+        if !is_there(&path) {
+            continue;
+        }
+        if other.stored() != layout {
+            discard(&path, &mut Silent)?;
+            continue;
+        }
+        if is_there(private) {
+            discard(&old, &mut Silent)?;
+            rename(private, &old)?;
+        }
+        rename(&path, private)?;
+        sync_parent(private)?;
+    }
+    discard(&old, &mut Silent)
+}
+
+fn is_there(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    let done = std::fs::rename(from, to);
+    done.context(Exit::SystemError, || {
+        format!("Cannot rename {} to {}", from.display(), to.display())
+    })
+}
+
+fn sync_parent(path: &Path) -> Result<()> {
+    sync(path.parent().unwrap_or(path))
+}
+
+fn sync(directory: &Path) -> Result<()> {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.at(Exit::SystemError, "Cannot sync", directory)
+}
+
+#[cfg(test)]
+#[path = "convert_tests.rs"]
+mod tests;
