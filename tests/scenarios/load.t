@@ -46,6 +46,9 @@ Huge pages: of 64 MB of the node's, no more than RAM.
   40
   $ vzctl set $CTID --ram 40M > /dev/null 2>&1; cat $(group $CTID)/hugetlb.2MB.rsvd.max
   41943040
+  $ for size in 36 60; do inside "perl -e 'print syscall(9, 0, $size << 20, 3, 0x40022, -1, 0) == -1 ? \"\$!\\n\" : \"had\\n\"'"; done
+  had
+  Cannot allocate memory
   $ vzctl set $CTID --ram 256M > /dev/null 2>&1; echo 0 > /proc/sys/vm/nr_hugepages
 
 Rules of a packet filter.

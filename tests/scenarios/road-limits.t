@@ -11,7 +11,7 @@
   Setting CPU units: 2000
   Container start in progress...
   $ group=$(sed -n 's/^group = "\(.*\)"/\1/p' /run/vz/$CTID.toml); cd /sys/fs/cgroup/$group
-  $ cat memory.max memory.swap.max pids.max cpu.max cpu.weight
+  $ cat memory.max memory.swap.max init.scope/pids.max cpu.max cpu.weight
   67108864
   0
   30

@@ -6,8 +6,8 @@
   $ vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null; vzctl set $CTID --numproc 500 --stop-timeout 3 --save >/dev/null; vzctl start $CTID --wait >/dev/null 2>&1
   $ vzctl exec2 $CTID 'bomb() { bomb | bomb & }; bomb; sleep 1' >/dev/null 2>&1
   $ group=/sys/fs/cgroup$(sed -n 's,^0::\(.*\)/init.scope.*,\1,p' /proc/$(sed -n '/^\[init\]/,/^pid/s/^pid = //p' /run/vz/$CTID.toml)/cgroup)
-  $ for i in $(seq 60); do grep -q '^max [1-9]' $group/pids.events && break; sleep 1; done
-  $ cat $group/pids.max; test $(cat $group/pids.current) -le 500; awk '$1 == "max" { print ($2 > 0) }' $group/pids.events
+  $ for i in $(seq 60); do grep -q '^max [1-9]' $group/init.scope/pids.events && break; sleep 1; done
+  $ cat $group/init.scope/pids.max; test $(cat $group/init.scope/pids.current) -le 500; awk '$1 == "max" { print ($2 > 0) }' $group/init.scope/pids.events
   500
   1
 

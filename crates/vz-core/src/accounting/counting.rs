@@ -110,14 +110,20 @@ impl<'c> Counting<'c> {
     /// Barrier and limit in force: what the kernel says, where it has the beancounter as such.
     fn limits(&self, row: &Row) -> (u64, u64) {
         let in_force = self.in_force.get(row.resource);
-        let Enforced::Group(file) = row.enforced else {
-            return in_force.map_or((UNLIMITED, UNLIMITED), |value| (value.barrier, value.limit));
+        let limit = match row.enforced {
+            Enforced::Group(file) => self.top.number(file),
+            Enforced::Processes => self.inner.number("pids.max"),
+            _ => {
+                let set = in_force.map(|value| (value.barrier, value.limit));
+                return set.unwrap_or((UNLIMITED, UNLIMITED));
+            }
         };
-        let limit = in_unit(self.top.number(file), row.resource.unit());
-        match (limit, in_force) {
+        match (in_unit(limit, row.resource.unit()), in_force) {
             (None, _) => (UNLIMITED, UNLIMITED),
             // Of a classic container it is the sum of what its beancounters allow, and none of them.
-            (Some(_), None) if file == "memory.max" => (UNLIMITED, UNLIMITED),
+            (Some(_), None) if row.enforced == Enforced::Group("memory.max") => {
+                (UNLIMITED, UNLIMITED)
+            }
             (Some(limit), Some(value)) if value.limit == limit => (value.barrier, limit),
             // Changed behind our back. Of RAM and swap there is no barrier.
             (Some(limit), _) if row.resource.unit() == Unit::Pages => (0, limit),
@@ -130,6 +136,10 @@ impl<'c> Counting<'c> {
             Counted::Number(file) => in_unit(self.top.number(file), unit),
             Counted::InnerNumber(file) => in_unit(self.inner.number(file), unit),
             Counted::Key(file, key) => in_unit(self.key(file, key), unit),
+            Counted::InnerKey(file, key) => {
+                let text = self.inner.read(file).ok();
+                in_unit(text.and_then(|text| value_of(&text, key)), unit)
+            }
             Counted::MemoryKeys(keys) => {
                 let values = keys.iter().map(|key| self.key("memory.stat", key));
                 in_unit(values.sum(), unit)
@@ -145,8 +155,7 @@ impl<'c> Counting<'c> {
     fn key(&self, file: &'static str, key: &str) -> Option<u64> {
         let mut files = self.files.borrow_mut();
         let text = files.entry(file).or_insert_with(|| self.top.read(file).ok()).as_deref()?;
-        let value = |line: &str| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok();
-        text.lines().find_map(value)
+        value_of(text, key)
     }
 
     /// The most that vzmon has seen.
@@ -170,6 +179,12 @@ impl<'c> Counting<'c> {
             OfProcesses::PendingSignals => pending_signals(processes),
         }
     }
+}
+
+/// The number behind a key, one key on each line.
+fn value_of(text: &str, key: &str) -> Option<u64> {
+    let value = |line: &str| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok();
+    text.lines().find_map(value)
 }
 
 /// Bytes as pages, where a beancounter counts those.
@@ -259,8 +274,7 @@ mod tests {
     #[test]
     fn counters_of_all_controllers() {
         let (_top, top) = group(&[
-            ("pids.max", "240\n"),
-            ("pids.events", "max 3\n"),
+            ("pids.max", "248\n"),
             ("memory.current", "8192\n"),
             ("memory.peak", "16384\n"),
             ("memory.max", "40960\n"),
@@ -269,7 +283,12 @@ mod tests {
             ("memory.swap.current", "0\n"),
             ("memory.swap.max", "max\n"),
         ]);
-        let (_inner, inner) = group(&[("pids.current", "15\n"), ("pids.peak", "29\n")]);
+        let (_inner, inner) = group(&[
+            ("pids.max", "240\n"),
+            ("pids.events", "max 3\n"),
+            ("pids.current", "15\n"),
+            ("pids.peak", "29\n"),
+        ]);
         let mut in_force = UbcSet::default();
         in_force.set(Resource::Numproc, Some(BarrierLimit { barrier: 200, limit: 240 }));
         in_force.set(Resource::Physpages, Some(BarrierLimit { barrier: 3, limit: 11 }));

@@ -250,7 +250,11 @@ pub fn apply(group: &Cgroup, root: &Path, writes: &[Write]) -> Result<Missing> {
                 continue;
             }
         };
-        match group.write(file, &write.value) {
+        let written = match file {
+            "pids.max" => limit_processes(group, &write.value),
+            _ => group.write(file, &write.value),
+        };
+        match written {
             Ok(()) if file == "memory.low" => guarantee_below(group, &write.value),
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -266,6 +270,18 @@ pub fn apply(group: &Cgroup, root: &Path, writes: &[Write]) -> Result<Missing> {
         }
     }
     Ok(missing)
+}
+
+/// Processes of ours that may be beside the container's: vzmon, its sentinel, who serves `/dev/vz`, and
+/// one that is being started.
+const OURS: u64 = 8;
+
+/// Limits the processes in the inner group. The outer one holds ours too, and cannot be written from
+/// inside even by a container that has no user namespace.
+fn limit_processes(group: &Cgroup, value: &str) -> std::io::Result<()> {
+    group.child(crate::group::INIT.as_ref())?.write("pids.max", value)?;
+    let with_ours = value.parse::<u64>().map(|limit| limit.saturating_add(OURS).to_string());
+    group.write("pids.max", with_ours.as_deref().unwrap_or(value))
 }
 
 /// What a group is promised holds for those below it only where cgroup v2 is mounted with

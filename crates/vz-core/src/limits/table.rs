@@ -11,6 +11,8 @@ use vz_sys::rlimit::ProcessLimit;
 pub enum Enforced {
     /// A file of the container's cgroup takes the limit.
     Group(&'static str),
+    /// `pids.max` of the group that its processes are in, so that ours beside them do not count.
+    Processes,
     /// With others it makes up the container's memory: barriers `memory.high`, limits `memory.max`.
     Memory,
     /// The barrier is what the container keeps when memory gets short: `memory.low`.
@@ -41,6 +43,8 @@ pub enum Counted {
     InnerNumber(&'static str),
     /// A key in a file.
     Key(&'static str, &'static str),
+    /// The same of that inner group.
+    InnerKey(&'static str, &'static str),
     /// Several of these keys of `memory.stat` together.
     MemoryKeys(&'static [&'static str]),
     /// Something that only its processes tell, one by one.
@@ -100,7 +104,9 @@ const fn row(
 
 /// In the order of [`Resource::ALL`].
 pub const ROWS: [Row; Resource::ALL.len()] = {
-    use Counted::{InnerNumber, Key, MemoryKeys, Nothing as NotCounted, Number, Processes};
+    use Counted::{
+        InnerKey, InnerNumber, Key, MemoryKeys, Nothing as NotCounted, Number, Processes,
+    };
     use Enforced::{Group, Guarantee, Memory, Nothing, Process};
     use Resource as R;
     [
@@ -129,10 +135,10 @@ pub const ROWS: [Row; Resource::ALL.len()] = {
         ),
         row(
             R::Numproc,
-            Group("pids.max"),
+            Enforced::Processes,
             InnerNumber("pids.current"),
             InnerNumber("pids.peak"),
-            Key("pids.events", "max"),
+            InnerKey("pids.events", "max"),
         ),
         row(
             R::Physpages,

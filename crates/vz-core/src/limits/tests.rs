@@ -71,7 +71,10 @@ fn classic_configuration() {
 #[test]
 fn what_is_missing_is_said() {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("pids.max"), "").unwrap();
+    std::fs::create_dir(directory.path().join("init.scope")).unwrap();
+    for file in ["pids.max", "init.scope/pids.max"] {
+        std::fs::write(directory.path().join(file), "").unwrap();
+    }
     let group = Cgroup::open(directory.path()).unwrap();
     let mut config = vswap();
     config.ioprio = Some(7);
@@ -85,8 +88,8 @@ fn what_is_missing_is_said() {
     let lines: Vec<&str> = said.0.iter().map(|(_, line)| line.as_str()).collect();
     assert!(lines[0].ends_with(": PHYSPAGES CPULIMIT"), "{lines:?}");
     assert!(lines[1].ends_with(": IOPRIO"), "{lines:?}");
-    let text = std::fs::read_to_string(directory.path().join("pids.max")).unwrap();
-    assert_eq!(text, "500");
+    let read = |file: &str| std::fs::read_to_string(directory.path().join(file)).unwrap();
+    assert_eq!((read("init.scope/pids.max").as_str(), read("pids.max").as_str()), ("500", "508"));
     let in_force = InForce::of(&config, &writes, &missing).beancounters;
     assert!(in_force.get(Resource::Numproc).is_some());
     assert!(in_force.get(Resource::Physpages).is_none());
