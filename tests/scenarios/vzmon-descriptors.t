@@ -19,10 +19,10 @@ An open file, and odd streams, of the shell that starts the container.
 
   $ exec 9< /dev/zero
   $ vzctl --quiet start $CTID > out 2>&1 < /dev/zero
-  $ open_files() { for fd in /proc/$1/fd/*; do readlink $fd; done | grep -v '^/sys/fs/cgroup/' | sed 's,/dev/pts/[0-9][0-9]*,terminal,;s,^pipe:.*,pipe:N,;s,^socket:.*,socket:N,' | sort; }
+  $ open_files() { for fd in /proc/$1/fd/*; do readlink $fd; done | grep -v '^/sys/fs/cgroup/\|^/dev/fuse$' | sed 's,/dev/pts/[0-9][0-9]*,terminal,;s,^pipe:.*,pipe:N,;s,^socket:.*,socket:N,' | sort; }
 
 vzmon: the streams, its init, both ends of the console, what `vzctl console` connects to (and the
-group that it samples, where that has a controller for memory).
+groups that it samples, and the connection of the container's /dev/vz, where there is FUSE).
 
   $ open_files $(number monitor)
   /dev/null

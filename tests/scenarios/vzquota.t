@@ -1,4 +1,4 @@
-# vzquota: limits of any directory, its file, and the private area of a container
+# Limits of any directory by vzquota, its file, and the private area of a container
 # needs: vz userns quota template:busybox
 # timeout: 300
 

@@ -185,12 +185,9 @@ pub fn run(
     for warning in &container.warnings {
         output.log(warning.level().into(), &warning.to_string());
     }
-    check_name(&container, request.name)?;
-    if !container.configured && !command.needs_no_configuration() {
-        return Err(Error::NoContainerConfig);
-    }
+    check_it_is_there(command, request, &container)?;
     options.cover_passwords()?;
-    let _lock = take_lock(command, request, &container, output)?;
+    let _lock = take_lock(command, request, &mut container, output)?;
     if !command.needs_no_lock() {
         cancel::listen().map_err(|error| {
             Error::Refused(Exit::SystemError, format!("Cannot listen for signals: {error}"))
@@ -205,6 +202,18 @@ fn tell_global(node: &Node, output: &mut Output) {
     let (last, first): (Vec<_>, Vec<_>) = node.warnings.iter().partition(is_last);
     for warning in first.into_iter().chain(last) {
         output.log(warning.level().into(), &warning.to_string());
+    }
+}
+
+fn check_it_is_there(
+    command: Command,
+    request: &Request<'_>,
+    container: &Container<'_>,
+) -> Result<()> {
+    check_name(container, request.name)?;
+    match container.configured || command.needs_no_configuration() {
+        true => Ok(()),
+        false => Err(Error::NoContainerConfig),
     }
 }
 
@@ -230,10 +239,10 @@ fn seal(container: &Container<'_>) -> Result<()> {
 }
 
 /// Takes the lock, and finishes first what a killed command has left.
-fn take_lock(
+fn take_lock<'a>(
     command: Command,
-    request: &Request<'_>,
-    container: &Container<'_>,
+    request: &Request<'a>,
+    container: &mut Container<'a>,
     output: &mut Output,
 ) -> Result<Option<Lock>> {
     if command.needs_no_lock() {
@@ -246,6 +255,10 @@ fn take_lock(
         true => None,
         false => Some(container.lock(output)?),
     };
+    // Whoever had the lock may have changed the configuration, or taken it away: what was read before
+    // must not be written over that. Its warnings have been given.
+    *container = Container::load(request.node, request.id)?;
+    check_it_is_there(command, request, container)?;
     if !container.root.as_os_str().is_empty() {
         teardown::recover(container, output)?;
         vzmon::ensure(container, output);

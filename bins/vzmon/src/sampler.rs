@@ -43,7 +43,7 @@ impl Sampler {
     /// there is nothing to sample.
     pub fn of_own_container() -> Option<Sampler> {
         let own = cgroup::of_process(Pid::this()).ok()??;
-        let group = Cgroup::open(&cgroup::find_hierarchy().ok()??.join(own.parent()?)).ok()?;
+        let group = Cgroup::open(&cgroup::usual_hierarchy()?.join(own.parent()?)).ok()?;
         let inner = group.child(OsStr::new(INIT)).ok()?;
         let (peaks, now) = (Peaks::load(&group), now()?);
         let load = LoadAverage::load(&group, now).unwrap_or(LoadAverage::begin(now));

@@ -344,6 +344,10 @@ impl Change {
             hostname: None,
             description: None,
             ip_address: None,
+            ve_layout: None,
+            overlay_template: None,
+            local_uid: None,
+            local_gid: None,
             ..sample.clone()
         };
         // The original loses it here.

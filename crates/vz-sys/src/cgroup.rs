@@ -31,17 +31,23 @@ const DEPTH: usize = 32;
 /// # Errors
 /// When `/proc/self/mountinfo` cannot be read.
 pub fn find_hierarchy() -> io::Result<Option<PathBuf>> {
-    for usual in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
-        if nix::sys::statfs::statfs(usual)
-            .is_ok_and(|status| status.filesystem_type().0 == CGROUP2_MAGIC)
-        {
-            return Ok(Some(usual.into()));
-        }
+    if let Some(usual) = usual_hierarchy() {
+        return Ok(Some(usual.into()));
     }
     let mounts = procfs::process::Process::myself()
         .and_then(|process| process.mountinfo())
         .map_err(io::Error::other)?;
     Ok(mounts.into_iter().find(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point))
+}
+
+/// Where the version 2 hierarchy is mounted, if that is one of the usual two places: for who must stay
+/// small.
+pub fn usual_hierarchy() -> Option<&'static Path> {
+    let is_there = |path: &&str| {
+        nix::sys::statfs::statfs(*path)
+            .is_ok_and(|status| status.filesystem_type().0 == CGROUP2_MAGIC)
+    };
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().find(is_there).map(Path::new)
 }
 
 /// One group: its directory.

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use vz_conf::exit::Exit;
 use vz_sys::loopdev;
@@ -22,6 +23,11 @@ use crate::error::{Context, Error, Result};
 const DEFAULT_SIZE: u64 = 10 << 30;
 /// An ext4 file system below this size has no room for a journal, in bytes.
 const LEAST_SIZE: u64 = 16 << 20;
+
+/// How long the kernel may take to let go of an image that was just unmounted.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often it is looked at.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The layout.
 pub struct Ploop;
@@ -46,6 +52,7 @@ impl Storage for Ploop {
 
     fn mount(&self, container: &Container<'_>, _view: View, skip_fsck: bool) -> Result<OwnedFd> {
         let image = image_path(&container.private);
+        wait_until_free(&image)?;
         if !skip_fsck {
             check_file_system(&image)?;
         }
@@ -141,19 +148,45 @@ fn tool(name: &str) -> Command {
     command
 }
 
+/// Waits until no loop device has the image. One that is still mounted somewhere, out of sight, must
+/// neither be checked nor mounted again: both would write to it.
+fn wait_until_free(image: &Path) -> Result<()> {
+    let file = open_image(image)?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let found = loop_devices().find(file.as_fd()).map_err(|error| {
+            let text = format!("Cannot see whether {} is in use: {error}", image.display());
+            Error::Refused(Exit::MountFailed, text)
+        })?;
+        let Some(number) = found.first() else { return Ok(()) };
+        if Instant::now() >= end {
+            let image = image.display();
+            let text = format!(
+                "The image {image} is in use, by /dev/loop{number}: something still has a file of the \
+                 container open, or it is mounted elsewhere"
+            );
+            return Err(Error::Refused(Exit::MountFailed, text));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn open_image(image: &Path) -> Result<File> {
+    File::options().read(true).write(true).custom_flags(nix::libc::O_NOFOLLOW).open(image).at(
+        Exit::MountFailed,
+        "Cannot open the image",
+        image,
+    )
+}
+
+fn loop_devices() -> loopdev::LoopDevices {
+    loopdev::LoopDevices { devices: "/dev".into(), sysfs: "/sys".into(), private: "/run/vz".into() }
+}
+
 fn mount_image(image: &Path) -> Result<OwnedFd> {
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(image)
-        .at(Exit::MountFailed, "Cannot open the image", image)?;
+    let file = open_image(image)?;
     let options = loopdev::Options { autoclear: true, ..loopdev::Options::default() };
-    let devices = loopdev::LoopDevices {
-        devices: "/dev".into(),
-        sysfs: "/sys".into(),
-        private: "/run/vz".into(),
-    };
+    let devices = loop_devices();
     // Kept until it is mounted: the kernel detaches it when the last one who has it is gone.
     let device = devices.attach(file.as_fd(), options).map_err(|error| {
         Error::Refused(

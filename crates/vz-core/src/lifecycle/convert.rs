@@ -80,7 +80,10 @@ pub fn convert(
     saved?;
     drop(shared);
     if let Some(version) = before.as_deref().and_then(Version::parse) {
-        store::clean(container.node, version.name())?;
+        // Converted it is.
+        if let Err(error) = store::clean(container.node, version.name()) {
+            report.error(&format!("Warning: what is unused of {version} stays: {error}"));
+        }
     }
     report.info(&format!("Container is on {to} now"));
     Ok(())

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -20,6 +21,11 @@ use crate::layout::{self, View};
 use crate::lifecycle::start::trees;
 use crate::report::Report;
 use crate::vzquota::private_area;
+
+/// How long something may look into VE_ROOT and go again.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is tried.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// `vzctl mount`: mounts what is not, with its scripts.
 ///
@@ -184,7 +190,8 @@ fn make_mount_point(container: &Container<'_>, root: &Path) -> io::Result<()> {
 }
 
 /// Unmounts VE_ROOT and what is mounted below it, inner ones first, and switches disk quota off. What
-/// is in use goes out of sight all the same: it is gone when its last user is.
+/// is in use goes out of sight all the same, and is gone when its last user is; but not an image or
+/// an overlay.
 ///
 /// # Errors
 /// When VE_ROOT itself cannot be unmounted.
@@ -206,7 +213,11 @@ pub fn unmount_only(container: &Container<'_>, report: &mut dyn Report) -> Resul
     }
     // Mounted over more than once: all of them.
     while container.is_mounted() {
-        unmount_one(root).at(Exit::UmountFailed, "Cannot umount", root)?;
+        let unmounted = match container.layout() {
+            Layout::Simfs => unmount_one(root),
+            Layout::Ploop(_) | Layout::Overlay => unmount_when_free(root),
+        };
+        unmounted.at(Exit::UmountFailed, "Cannot umount", root)?;
     }
     if !matches!(container.layout(), Layout::Ploop(_))
         && let Err(error) = private_area::off(container)
@@ -225,6 +236,22 @@ fn unmount_inner(root: &Path, path: &Path) -> io::Result<()> {
 
 fn unmount_one(path: &Path) -> io::Result<()> {
     or_detach(|detach| mount::unmount(path, detach))
+}
+
+/// Out of sight only, it would still be there: with the next mount the same image or upper directory
+/// would be written to by two file systems, which know nothing of each other.
+fn unmount_when_free(path: &Path) -> io::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match mount::unmount(path, false) {
+            Err(error)
+                if error.raw_os_error() == Some(nix::libc::EBUSY) && Instant::now() < end =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            other => return other,
+        }
+    }
 }
 
 fn or_detach(unmount: impl Fn(bool) -> io::Result<()>) -> io::Result<()> {

@@ -35,6 +35,8 @@ use crate::unpack::{self, UnpackError};
 const LOCK: &str = ".lock";
 /// A tree that is being made.
 const UNFINISHED: &str = ".unpacking";
+/// One that is being removed: half of it must not look like a whole one.
+const REMOVED: &str = ".removing";
 /// The archives' own directory, beside the trees: no template of overlay can have this name.
 const CACHE: &str = "cache";
 /// How often a lock that another has is looked at.
@@ -86,6 +88,22 @@ impl Version {
         };
         let fits = is_plain(name) && is_plain(version) && name != CACHE;
         fits.then(|| Version { name: name.to_owned(), version: version.to_owned() })
+    }
+
+    /// Says whether a name is one that [`Version::of`] makes: old nodes keep other things beside the
+    /// templates, which are nobody's to remove.
+    fn is_ours(name: &str) -> bool {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let mut parts = name.splitn(3, '-');
+        let (Some(time), Some(size), Some(inode)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return false;
+        };
+        let time = time.split_once('.');
+        let is_time = time.is_some_and(|(seconds, rest)| {
+            is_number(seconds) && is_number(rest) && rest.len() == 9
+        });
+        is_time && is_number(size) && is_number(inode)
     }
 
     /// The template's name.
@@ -155,7 +173,8 @@ pub fn hold(
 /// Says whether there may be trees of template `name`.
 pub fn has(node: &Node, name: &str) -> bool {
     // Any version will do: it is the name that is asked for.
-    Version::new(name, "1").is_some() && place(node, name).is_ok_and(|place| place.is_dir())
+    Version::new(name, "1").is_some()
+        && place(node, name).is_ok_and(|place| place.join(LOCK).exists())
 }
 
 /// Removes the trees of template `name` that nobody needs. With a create under way it leaves them
@@ -165,7 +184,8 @@ pub fn has(node: &Node, name: &str) -> bool {
 /// The step that failed.
 pub fn clean(node: &Node, name: &str) -> Result<()> {
     let directory = place(node, name)?;
-    if !directory.is_dir() {
+    // Without it the directory is somebody else's.
+    if !directory.join(LOCK).exists() {
         return Ok(());
     }
     let Some(_lock) = try_lock(&directory, FlockArg::LockExclusiveNonblock)? else {
@@ -257,8 +277,13 @@ fn remove_unused(
     name: &str,
     current: Option<&Version>,
 ) -> Result<()> {
+    for leftover in [UNFINISHED, REMOVED] {
+        discard(&directory.join(leftover), &mut Silent)?;
+    }
     let mut there = names(directory)?;
-    there.retain(|entry| entry != LOCK && current.is_none_or(|kept| kept.version != *entry));
+    there.retain(|entry| {
+        Version::is_ours(entry) && current.is_none_or(|kept| kept.version != *entry)
+    });
     // Looking at all configurations is for when there may be something to remove.
     if there.is_empty() {
         return Ok(());
@@ -267,7 +292,9 @@ fn remove_unused(
     for entry in there {
         let is_used = Version::new(name, &entry).is_some_and(|version| used.contains(&version));
         if !is_used {
-            discard(&directory.join(entry), &mut Silent)?;
+            let (tree, removed) = (directory.join(&entry), directory.join(REMOVED));
+            std::fs::rename(&tree, &removed).at(Exit::SystemError, "Cannot remove", &tree)?;
+            discard(&removed, &mut Silent)?;
         }
     }
     Ok(())
@@ -294,9 +321,9 @@ fn in_use(node: &Node) -> Result<Vec<Version>> {
     Ok(used)
 }
 
+/// Whatever the layout: one too many that is kept harms nobody.
 fn named_in(file: &ConfFile) -> Option<Version> {
-    let is_overlay = file.get("VE_LAYOUT").is_some_and(|layout| layout == "overlay");
-    file.get("OVERLAY_TEMPLATE").filter(|_| is_overlay).and_then(|text| Version::parse(&text))
+    Version::parse(&file.get("OVERLAY_TEMPLATE")?)
 }
 
 fn names(directory: &Path) -> Result<Vec<String>> {

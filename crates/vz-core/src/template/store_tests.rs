@@ -102,8 +102,11 @@ fn a_tree_in_use_stays_and_goes_with_its_last_container() {
     place.destroy(7);
     clean(&place.node, "a").unwrap();
     assert!(place.text(&first).is_some());
-    // A container that was converted names it no more.
+    // Whatever the layout, as a configuration may be read in more than one way.
     place.configure(8, "simfs", &first);
+    clean(&place.node, "a").unwrap();
+    assert!(place.text(&first).is_some());
+    place.destroy(8);
     clean(&place.node, "a").unwrap();
     assert!(place.text(&first).is_none() && place.text(&second).is_some());
     // The archive in the cache keeps its tree; without it, all goes.
@@ -111,6 +114,27 @@ fn a_tree_in_use_stays_and_goes_with_its_last_container() {
     clean(&place.node, "a").unwrap();
     assert!(!place.is_there("t/a"));
     clean(&place.node, "a").unwrap();
+}
+
+#[test]
+fn what_others_keep_beside_the_templates_stays() {
+    let place = Place::new();
+    let foreign = ["t/a/x86_64/packages", "t/a/7-8-9", "t/a/1.5-2-3", "t/b/1.000000000-2-3"];
+    for path in foreign {
+        std::fs::create_dir_all(place.top.path().join(path)).unwrap();
+    }
+    assert!(!has(&place.node, "b"));
+    clean(&place.node, "b").unwrap();
+    place.archive("a", "one");
+    let version = place.hold("a").unwrap().version;
+    std::fs::create_dir_all(place.top.path().join("t/a/.removing/half")).unwrap();
+    std::fs::remove_file(place.top.path().join("t/cache/a.tar")).unwrap();
+    clean(&place.node, "a").unwrap();
+    assert!(place.text(&version).is_none());
+    for path in foreign {
+        assert!(place.is_there(path), "{path}");
+    }
+    assert!(!place.is_there("t/a/.removing") && !place.is_there("t/b/.lock"));
 }
 
 #[test]
