@@ -18,7 +18,12 @@ pub struct Views {
     container: CString,
     environment: Vec<CString>,
     server: Server,
+    /// How often in a row one could not serve.
+    failures: u8,
 }
+
+/// After so many it is left alone: who reads then gets ENOTCONN.
+const MOST_FAILURES: u8 = 10;
 
 enum Server {
     /// Nobody: nothing is being asked.
@@ -37,7 +42,7 @@ impl Views {
         container: CString,
         environment: Vec<CString>,
     ) -> Views {
-        Views { connection, program, container, environment, server: Server::None }
+        Views { connection, program, container, environment, server: Server::None, failures: 0 }
     }
 
     /// What is waited for: a question, or the end of who answers.
@@ -69,11 +74,20 @@ impl Views {
         }
         self.server = match self.server {
             Server::Runs(process, since) => match pidfd::reap(process.pidfd.as_fd()) {
-                Ok(Ended::Code(0)) => Server::None,
+                Ok(Ended::Code(0)) => {
+                    self.failures = 0;
+                    Server::None
+                }
                 Ok(Ended::Signal(_)) if since.elapsed() < SOON => Server::Resting,
                 Ok(Ended::Signal(_)) => Server::None,
-                // It cannot do it, and another could not.
-                Ok(Ended::Code(_)) | Err(_) => return None,
+                // For the moment: there is no memory for it, or the program is just being replaced.
+                Ok(Ended::Code(_)) | Err(_) => {
+                    self.failures += 1;
+                    if self.failures == MOST_FAILURES {
+                        return None;
+                    }
+                    Server::Resting
+                }
             },
             // The container has unmounted it.
             _ if !found.contains(PollFlags::POLLIN) => return None,

@@ -27,6 +27,9 @@ const PARENT: &str = "vz";
 /// The slice of all containers where systemd runs.
 const SLICE: &str = "vz.slice";
 
+/// Those of them that systemd never switches on (systemd.resource-control(5) has none of them).
+const UNKNOWN_TO_SYSTEMD: [&str; 1] = ["hugetlb"];
+
 /// Controllers wanted for containers; a node may lack some.
 const CONTROLLERS: [&str; 8] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma", "misc"];
 
@@ -126,6 +129,17 @@ impl Place {
         Ok(top)
     }
 
+    /// Switches on what systemd does not know of and therefore leaves alone. Without it a container's
+    /// huge pages have no limit, and all else is as ever.
+    fn enable_above(&self) {
+        for path in [&self.hierarchy, &self.hierarchy.join(&self.parent)] {
+            let _ = Cgroup::open(path).and_then(|group| {
+                group.enable_controllers(&UNKNOWN_TO_SYSTEMD)?;
+                Ok(())
+            });
+        }
+    }
+
     /// Makes the group and the two below it, ready for limits and for processes. `first` is the
     /// process born into [`Place::make_birthplace`], or the one that systemd puts into the scope
     /// (it must not be the caller's own): it ends up in the monitor's group either way.
@@ -137,6 +151,7 @@ impl Place {
             make_scope(id, first)?;
             let top = self.open()?;
             top.make_child(MONITOR.as_ref())?.add(first)?;
+            self.enable_above();
             top.enable_controllers(&CONTROLLERS)?;
             top
         } else {

@@ -1,6 +1,7 @@
 //! Lists that the kernel gives by netlink (netlink(7)): a request, and answers until the last.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 const NLMSG_ERROR: u16 = 2;
@@ -45,7 +46,8 @@ impl<'r> Dumper<'r> {
         Ok(Dumper { socket, room })
     }
 
-    /// Asks for a list by a message of this type, and hands over each entry.
+    /// Asks for a list by a message of this type, and hands over each entry, until `each` has had
+    /// enough: then nothing more can be asked for.
     ///
     /// # Errors
     /// What the kernel answered, and those of send(2) and recv(2); `InvalidData` for an answer that
@@ -54,7 +56,7 @@ impl<'r> Dumper<'r> {
         &mut self,
         kind: u16,
         request: &[u8],
-        each: &mut dyn FnMut(Entry<'_>),
+        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> io::Result<()> {
         self.send(kind, request)?;
         loop {
@@ -115,8 +117,11 @@ fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Hands over the entries in an answer; the result says whether it was the last answer.
-pub(crate) fn walk(mut answer: &[u8], each: &mut dyn FnMut(Entry<'_>)) -> io::Result<bool> {
+/// Hands over the entries in an answer; the result says whether it was the last answer that is wanted.
+pub(crate) fn walk(
+    mut answer: &[u8],
+    each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+) -> io::Result<bool> {
     while !answer.is_empty() {
         let length = number::<4>(answer, 0).map(u32::from_ne_bytes);
         let length = length.map(|length| length as usize).filter(|length| *length >= HEADER);
@@ -128,7 +133,9 @@ pub(crate) fn walk(mut answer: &[u8], each: &mut dyn FnMut(Entry<'_>)) -> io::Re
             Some(NLMSG_ERROR) => return Err(error_of(payload)),
             _ => {
                 let asker = number::<4>(message, 12).map_or(0, u32::from_ne_bytes);
-                each(Entry { asker, payload });
+                if each(Entry { asker, payload }).is_break() {
+                    return Ok(true);
+                }
             }
         }
         answer = answer.get(message.len().next_multiple_of(4)..).unwrap_or_default();

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -30,8 +31,13 @@ const TABLES: [(&str, AddressFamily, i32); 2] = [
     ("/proc/thread-self/net/ip6_tables_names", AddressFamily::Inet6, libc::IPPROTO_IPV6),
 ];
 
+/// No more than so many are counted: the kernel begins at the first rule again for each answer, so
+/// that a guest with a million would keep whoever counts them for minutes.
+pub const MOST: u64 = 65_536;
+
 /// Counts the rules of network namespaces, each given by a descriptor of the namespace or a pidfd of
-/// a process in it. `None` for one that cannot be asked. Needs CAP_SYS_ADMIN over each.
+/// a process in it; [`MOST`] for more. `None` for one that cannot be asked. Needs CAP_SYS_ADMIN over
+/// each.
 ///
 /// # Errors
 /// Those of starting a thread.
@@ -50,7 +56,10 @@ fn nftables(room: &mut [u8]) -> io::Result<u64> {
     let mut count = 0;
     let mut ask = || -> io::Result<()> {
         let mut dumper = Dumper::open(libc::NETLINK_NETFILTER, room)?;
-        dumper.dump(GET_RULES, &ALL_FAMILIES, &mut |_| count += 1)
+        dumper.dump(GET_RULES, &ALL_FAMILIES, &mut |_| {
+            count += 1;
+            if count < MOST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
     };
     match ask() {
         Ok(()) => Ok(count),

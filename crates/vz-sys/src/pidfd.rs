@@ -143,6 +143,20 @@ pub fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Ended> {
     }
 }
 
+/// As [`reap`], of a child that works in a place where a guest may make it wait: one that has not
+/// ended by then is killed.
+///
+/// # Errors
+/// `TimedOut` for one that was killed, and those of [`reap`].
+pub fn reap_within(pidfd: BorrowedFd<'_>, patience: Duration) -> io::Result<Ended> {
+    if wait_end(pidfd, Some(patience))? {
+        return reap(pidfd);
+    }
+    send_signal(pidfd, libc::SIGKILL)?;
+    reap(pidfd)?;
+    Err(io::ErrorKind::TimedOut.into())
+}
+
 /// Says whether the process behind `pidfd` is a child of the caller, ended or not.
 ///
 /// # Errors
@@ -229,6 +243,20 @@ mod tests {
         assert!(reap(child.pidfd.as_fd()).is_err());
         assert!(!is_child(child.pidfd.as_fd()).unwrap());
         assert!(number(child.pidfd.as_fd()).is_err());
+    }
+
+    #[test]
+    fn one_that_is_kept_waiting_is_killed() {
+        let sleeps = || {
+            std::thread::sleep(Duration::from_secs(60));
+            0
+        };
+        let child = spawn(&Request::default(), sleeps).unwrap();
+        let error = reap_within(child.pidfd.as_fd(), Duration::from_millis(5)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let child = spawn(&Request::default(), || 3).unwrap();
+        let ended = reap_within(child.pidfd.as_fd(), Duration::from_secs(10)).unwrap();
+        assert_eq!(ended, Ended::Code(3));
     }
 
     #[test]

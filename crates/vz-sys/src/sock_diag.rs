@@ -12,6 +12,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 
 use crate::namespace::{self, Namespaces};
@@ -315,8 +316,10 @@ fn is_unknown(error: &io::Error) -> bool {
 
 fn list(monitor: &mut Dumper<'_>, kind: &Kind) -> io::Result<Sockets> {
     let mut sum = Sockets::default();
-    monitor
-        .dump(kind.message, &(kind.request)(), &mut |entry| add_socket(entry, kind, &mut sum))?;
+    monitor.dump(kind.message, &(kind.request)(), &mut |entry| {
+        add_socket(entry, kind, &mut sum);
+        ControlFlow::Continue(())
+    })?;
     Ok(sum)
 }
 

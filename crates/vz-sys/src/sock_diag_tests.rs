@@ -14,7 +14,10 @@ use crate::netlink_dump::walk;
 const UNIX: Kind = KINDS[6];
 
 fn add_answers(answer: &[u8], kind: &Kind, sum: &mut Sockets) -> io::Result<bool> {
-    walk(answer, &mut |entry| add_socket(entry, kind, sum))
+    walk(answer, &mut |entry| {
+        add_socket(entry, kind, sum);
+        ControlFlow::Continue(())
+    })
 }
 
 fn attribute_of(kind: u16, numbers: &[u32]) -> Vec<u8> {

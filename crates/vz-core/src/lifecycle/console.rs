@@ -22,6 +22,7 @@ pub use attach::attach;
 
 use crate::container::Container;
 use crate::error::{Context, Result};
+use crate::views;
 
 /// The group `tty`, the same in every distribution; devpts is mounted with it as well.
 pub(crate) const TTY_GROUP: u32 = 5;
@@ -96,7 +97,8 @@ impl Console {
             }
         })
         .context(Exit::ResourceError, failed)?;
-        let ended = pidfd::reap(child.pidfd.as_fd()).context(Exit::SystemError, failed)?;
+        let ended = pidfd::reap_within(child.pidfd.as_fd(), views::PATIENCE)
+            .context(Exit::SystemError, failed)?;
         match ended {
             Ended::Code(0) => Ok(()),
             Ended::Code(number) => Err(io::Error::from_raw_os_error(number)),

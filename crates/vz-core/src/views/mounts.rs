@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -11,6 +12,9 @@ use vz_sys::mount::{self, Place};
 use vz_sys::namespace::{self, Namespaces};
 use vz_sys::pidfd::{self, Ended};
 use vz_sys::{beneath, mount_table};
+
+/// How long the guest's own file systems (FUSE, over whatever it likes) may keep us.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is to lie somewhere inside.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +32,8 @@ pub struct Mount<'a> {
 /// (the guest may have done away with it) is passed over, when another one is.
 ///
 /// # Errors
-/// When the namespaces cannot be joined, or nothing could be put anywhere.
+/// When the namespaces cannot be joined, or nothing could be put anywhere; `TimedOut` when the guest
+/// has kept it waiting.
 pub fn place_inside(
     mounts: &[Mount<'_>],
     init: BorrowedFd<'_>,
@@ -47,7 +52,7 @@ pub fn place_inside(
             Err(error) => error.raw_os_error().filter(|n| (1..256).contains(n)).unwrap_or(255),
         }
     })?;
-    match pidfd::reap(child.pidfd.as_fd())? {
+    match pidfd::reap_within(child.pidfd.as_fd(), PATIENCE)? {
         Ended::Code(0) => Ok(()),
         Ended::Code(number) => Err(io::Error::from_raw_os_error(number)),
         Ended::Signal(_) => Err(io::ErrorKind::Interrupted.into()),
