@@ -68,10 +68,8 @@ pub(super) fn enforce(container: &Container<'_>) -> Result<()> {
     let directory = open_directory(private)?;
     match support(&directory, private)? {
         Support::Enforced => {
-            let project =
-                quota::project(directory.as_fd()).unwrap_or(Project { id: 0, inherit: false });
-            // A private area that came from elsewhere has no project yet.
-            if wants_quota(container) && project.id != container.id.get() {
+            // A private area that came from elsewhere has no project yet, or an adoption was cut.
+            if wants_quota(container) && !is_adopted(&directory, container) {
                 adopt(&directory, container, private)?;
             }
             set_limits(&directory, container, private)
@@ -112,6 +110,15 @@ fn set_project(directory: &File, container: &Container<'_>, path: &Path) -> Resu
         "Cannot set the project id of",
         path,
     )
+}
+
+/// The container's project, inherited, is given to the top directory once all below has it.
+fn is_adopted(directory: &File, container: &Container<'_>) -> bool {
+    is_whole(quota::project(directory.as_fd()).ok(), container.id.get())
+}
+
+fn is_whole(project: Option<Project>, id: u32) -> bool {
+    project == Some(Project { id, inherit: true })
 }
 
 fn adopt(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
@@ -173,4 +180,17 @@ pub(super) fn init_quota(container: &Container<'_>) -> Result<()> {
     }
     apply_quota(container, &container.config)?;
     if container.is_mounted() { Ok(()) } else { lift_quota(container) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adoption_that_was_cut_is_none() {
+        assert!(is_whole(Some(Project { id: 101, inherit: true }), 101));
+        assert!(!is_whole(Some(Project { id: 101, inherit: false }), 101));
+        assert!(!is_whole(Some(Project { id: 102, inherit: true }), 101));
+        assert!(!is_whole(None, 101));
+    }
 }

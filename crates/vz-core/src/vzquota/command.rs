@@ -94,6 +94,8 @@ impl Session<'_> {
             file.set_directory(&directory);
             force = true;
         }
+        let mut unfinished = file.clone();
+        unfinished.mark(DIRTY, true);
         given.put_into(&mut file)?;
         if !file.has(USERS_ON) || file.users.limit == 0 {
             second::clear(&mut file.users);
@@ -112,6 +114,8 @@ impl Session<'_> {
         second::activate(&mut file);
         self.tell_users(&file);
         let directory = self.directory(&file)?;
+        // Whoever is killed, or fails, from here on leaves a quota that has to be counted anew.
+        store.write(&unfinished)?;
         self.kernel.on(self.id, &directory, &file, anew, self.report)?;
         if file.has(USERS_ON) {
             second::enforce(&file.users, self.kernel, &directory, self.report)?;
@@ -454,3 +458,7 @@ fn put_limits(file: &mut QuotaFile, kind: u32, id: u32, limits: [u64; 4]) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "command_tests.rs"]
+mod tests;

@@ -111,10 +111,10 @@ impl Counter {
 impl Visitor for Counter {
     const VERB: &'static str = "count";
 
-    fn directory(&mut self, _: BorrowedFd<'_>, status: &FileStat) -> io::Result<()> {
+    fn directory(&mut self, _: BorrowedFd<'_>, status: &FileStat) -> io::Result<bool> {
         self.count.directories += 1;
         self.add(status);
-        Ok(())
+        Ok(true)
     }
 
     fn other(
