@@ -43,6 +43,11 @@ pub struct TreeSummary {
 /// last, so a call that was killed or failed can be told, and made again. What was made directly
 /// in it meanwhile is then done again. Goes through the tree as [`tree_walk::walk`] does; each
 /// directory below is done before it is listed, so what is made in it meanwhile inherits.
+///
+/// # Errors
+/// [`io::ErrorKind::ResourceBusy`] before anything is changed for a directory below of another
+/// project, other than the one that the top has now: somebody else counts that. What cannot be
+/// read or set.
 pub fn set_project_recursive(directory: BorrowedFd<'_>, id: u32) -> Result<TreeSummary, TreeError> {
     set_recursive(&OfKernel, directory, id)
 }
@@ -54,6 +59,7 @@ fn set_recursive<P: Projects>(
 ) -> Result<TreeSummary, TreeError> {
     let at_top = |source| TreeError { verb: Setter::<P>::VERB, path: ".".into(), source };
     let former = projects.get(directory).map_err(at_top)?.id;
+    tree_walk::walk(directory, &mut Looker { projects, ours: [0, id, former] })?;
     // One that had another project keeps that until all is done: it tells the next call which
     // other project may be found below.
     if former == 0 || former == id {
@@ -89,6 +95,34 @@ impl Projects for OfKernel {
 
     fn set_special(&self, parent: BorrowedFd<'_>, name: &CStr, id: u32) -> io::Result<bool> {
         set_special(parent, name, id)
+    }
+}
+
+/// Looks for directories that somebody else counts.
+struct Looker<'p, P> {
+    projects: &'p P,
+    /// The projects that are nobody else's.
+    ours: [u32; 3],
+}
+
+impl<P: Projects> Visitor for Looker<'_, P> {
+    const VERB: &'static str = "set project of";
+
+    fn directory(&mut self, directory: BorrowedFd<'_>, _: &FileStat) -> io::Result<bool> {
+        let Project { id, .. } = self.projects.get(directory)?;
+        if self.ours.contains(&id) {
+            return Ok(true);
+        }
+        let text = format!("it belongs to project {id} (chattr -R -p 0 frees it)");
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+    }
+
+    fn other(&mut self, _: BorrowedFd<'_>, _: &CStr, _: &FileStat) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn mount_point(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

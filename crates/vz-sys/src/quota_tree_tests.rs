@@ -28,6 +28,10 @@ impl Table {
         self.get(File::open(path).unwrap().as_fd()).unwrap()
     }
 
+    fn put(&self, path: &Path, id: u32) {
+        self.projects.borrow_mut().insert(inode(path), Project { id, inherit: true });
+    }
+
     fn run(&self, top: &Path) -> Result<TreeSummary, TreeError> {
         set_recursive(self, File::open(top).unwrap().as_fd(), ID)
     }
@@ -91,4 +95,32 @@ fn what_is_made_in_the_top_meanwhile_is_done_too() {
     *table.makes.borrow_mut() = Some((inode(&top.path().join("a")), new.clone()));
     table.run(top.path()).unwrap();
     assert_eq!((table.of(&new), table.of(&new.join("in it"))), (DONE, DONE));
+}
+
+#[test]
+fn what_another_project_counts_is_not_taken() {
+    let (top, table) = (tree(), Table::default());
+    let below = top.path().join("a/b");
+    table.put(&below, 300);
+    let before = table.projects.borrow().clone();
+    let error = table.run(top.path()).unwrap_err();
+    assert_eq!(
+        (error.path.as_path(), error.source.kind()),
+        (Path::new("a/b"), io::ErrorKind::ResourceBusy)
+    );
+    assert_eq!(*table.projects.borrow(), before);
+}
+
+#[test]
+fn a_tree_of_another_project_is_taken_over_also_in_two_steps() {
+    let (top, table) = (tree(), Table::default());
+    let (below, file) = (top.path().join("a/b"), top.path().join("a/b/file"));
+    table.put(top.path(), 300);
+    table.put(&below, 300);
+    table.immutable.set(inode(&below));
+    table.run(top.path()).unwrap_err();
+    assert_ne!(table.of(top.path()), DONE);
+    table.immutable.set(0);
+    table.run(top.path()).unwrap();
+    assert_eq!((table.of(top.path()), table.of(&below), table.of(&file).id), (DONE, DONE, ID));
 }

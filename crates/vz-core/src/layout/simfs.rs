@@ -121,7 +121,19 @@ fn is_whole(project: Option<Project>, id: u32) -> bool {
     project == Some(Project { id, inherit: true })
 }
 
+/// Gives all in the private area to the container, unless it counts for another one now.
 fn adopt(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
+    let project = quota::project(directory.as_fd()).at(
+        Exit::QuotaInitFailed,
+        "Cannot read the project id of",
+        path,
+    )?;
+    if let Some(other) = kernel::foreign(directory.as_fd(), container.id.get(), project) {
+        let path = path.display();
+        let text =
+            format!("{path} is under disk quota {other}, which is on: switch that off first");
+        return Err(Error::Refused(Exit::QuotaInitFailed, text));
+    }
     quota::set_project_recursive(directory.as_fd(), container.id.get()).map(|_| ()).map_err(
         |error| {
             let text = format!("Cannot set the project id of all in {}: {error}", path.display());

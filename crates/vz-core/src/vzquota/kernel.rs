@@ -248,21 +248,27 @@ pub(super) fn open(path: &Path) -> std::io::Result<File> {
 
 /// A directory counts for one quota: one that another quota limits is not taken from it.
 fn refuse_foreign(opened: &File, directory: &Path, id: u32, project: Project) -> Result<()> {
-    let other = project.id;
-    if other == 0 || other == id {
-        return Ok(());
-    }
-    match quota::quota(opened.as_fd(), other) {
-        Ok(quota) if quota.limits != Limits::default() => {
-            let path = directory.display();
-            let text = format!(
-                "Quota on syscall for id {id}: {path} is under quota {other}, which is on: \
-                 switch that off first"
-            );
-            Err(Error::Kernel(text))
-        }
-        _ => Ok(()),
-    }
+    let Some(other) = foreign(opened.as_fd(), id, project) else { return Ok(()) };
+    let path = directory.display();
+    Err(Error::Kernel(format!(
+        "Quota on syscall for id {id}: {path} is under quota {other}, which is on: \
+         switch that off first"
+    )))
+}
+
+/// The other quota, which is on, that a directory of this project counts for.
+pub fn foreign(directory: BorrowedFd<'_>, id: u32, project: Project) -> Option<u32> {
+    foreign_with(id, project, || quota::quota(directory, project.id))
+}
+
+fn foreign_with(
+    id: u32,
+    project: Project,
+    quota: impl FnOnce() -> std::io::Result<Quota>,
+) -> Option<u32> {
+    let is_other = project.id != 0 && project.id != id;
+    let is_on = || quota().is_ok_and(|quota| quota.limits != Limits::default());
+    (is_other && is_on()).then_some(project.id)
 }
 
 fn adopt(opened: &File, directory: &Path, id: u32, report: &mut dyn Report) -> Result<()> {
@@ -297,4 +303,22 @@ pub(super) fn amounts_of(quota: &Quota) -> Amounts {
 
 fn failed(what: &'static str, id: u32) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Kernel(format!("Quota {what} syscall for id {id}: {}", OsText(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_another_quota_limits_is_foreign() {
+        let project = |id| Project { id, inherit: true };
+        let limited = || {
+            let limits = Limits { inodes: Limit { soft: 0, hard: 1 }, ..Limits::default() };
+            Ok(Quota { limits, ..Quota::default() })
+        };
+        assert_eq!(foreign_with(5, project(6), limited), Some(6));
+        assert_eq!(foreign_with(5, project(5), limited), None);
+        assert_eq!(foreign_with(5, project(0), limited), None);
+        assert_eq!(foreign_with(5, project(6), || Ok(Quota::default())), None);
+    }
 }
