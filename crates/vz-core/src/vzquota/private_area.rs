@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use vz_conf::config::Config;
 use vz_conf::ctid::Ctid;
 use vz_conf::new_file;
-use vz_sys::quota::{self, Limits};
+use vz_sys::quota::{self, Limits, Quota};
 
 use super::change::BLOCK;
 use super::file::{DIRTY, Grace, ON, QuotaFile, USERS_ON};
@@ -33,13 +33,14 @@ pub fn on(container: &Container<'_>, directory: BorrowedFd<'_>, config: &Config)
     file.mark(DIRTY, false);
     second::activate(&mut file);
     kernel::enforce(directory, container.id.get(), &file)?;
-    take_use(&mut file, directory, container.id);
+    take_use(&mut file, quota::quota(directory, container.id.get()).ok());
     // The kernel has them. A node whose disk is full must still start its containers.
     let _ = keep(container.node, container.id, &file);
     Ok(())
 }
 
-/// Takes the limits away, and keeps in the file what is held. Nothing happens when it is off.
+/// Takes the limits away, and keeps in the file what is held, and when its grace ends: the next
+/// [`on`] goes on with that. Nothing happens when it is off.
 ///
 /// # Errors
 /// Those of quotactl(2), and of writing the file.
@@ -51,21 +52,21 @@ pub fn off(container: &Container<'_>) -> io::Result<()> {
     let id = container.id;
     let known = known(container.node, id);
     let is_own = quota::project(directory.as_fd()).is_ok_and(|project| project.id == id.get());
-    if is_own
-        && quota::quota(directory.as_fd(), id.get())
-            .is_ok_and(|quota| quota.limits != Limits::default())
-    {
+    let before = quota::quota(directory.as_fd(), id.get()).ok();
+    // First: without limits the kernel forgets when the grace ends.
+    let kept = match known.filter(|file| file.has(ON)) {
+        Some(mut file) => {
+            take_use(&mut file, before);
+            second::deactivate(&mut file.users);
+            file.mark(ON, false);
+            keep(container.node, id, &file)
+        }
+        None => Ok(()),
+    };
+    if is_own && before.is_some_and(|quota| quota.limits != Limits::default()) {
         quota::set_limits(directory.as_fd(), id.get(), &Limits::default())?;
     }
-    let Some(mut file) = known.filter(|file| file.has(ON)) else { return Ok(()) };
-    let limits = file.amounts;
-    take_use(&mut file, directory.as_fd(), id);
-    let held = (file.amounts.space.held, file.amounts.inodes.held);
-    file.amounts = limits;
-    (file.amounts.space.held, file.amounts.inodes.held) = held;
-    second::deactivate(&mut file.users);
-    file.mark(ON, false);
-    keep(container.node, id, &file)
+    kept
 }
 
 /// Removes the quota file of a container that is no more.
@@ -94,11 +95,15 @@ fn keep(node: &Node, id: Ctid, file: &QuotaFile) -> io::Result<()> {
     new_file::write(&path, &file.bytes())
 }
 
-/// What the kernel has counted. One that counts nothing leaves what was known.
-fn take_use(file: &mut QuotaFile, directory: BorrowedFd<'_>, id: Ctid) {
-    if let Ok(quota) = quota::quota(directory, id.get()) {
-        file.amounts.space.held = quota.space_held;
-        file.amounts.inodes.held = quota.inodes_held;
+/// What the kernel has counted and, while it limits, when grace ends. One that counts nothing leaves
+/// what was known.
+fn take_use(file: &mut QuotaFile, quota: Option<Quota>) {
+    let Some(quota) = quota else { return };
+    let (space, inodes) = (&mut file.amounts.space, &mut file.amounts.inodes);
+    (space.held, inodes.held) = (quota.space_held, quota.inodes_held);
+    if quota.limits != Limits::default() {
+        let end = |end: u64| i64::try_from(end).unwrap_or(i64::MAX);
+        (space.end, inodes.end) = (end(quota.space_grace_end), end(quota.inodes_grace_end));
     }
 }
 
@@ -126,6 +131,11 @@ fn put_config(file: &mut QuotaFile, config: &Config) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use vz_sys::quota::Limit;
+
+    use super::super::file::Amount;
     use super::*;
 
     #[test]
@@ -144,5 +154,31 @@ mod tests {
         put_config(&mut file, &Config { quotatime: Some(0), ..Config::default() });
         assert_eq!((file.amounts, file.grace), Default::default());
         assert!(!file.has(USERS_ON));
+    }
+
+    #[test]
+    fn grace_goes_on_where_it_was_when_mounted_again() {
+        let mut file = QuotaFile::default();
+        file.amounts.space = Amount { soft: 10, hard: 20, end: 0, held: 0 };
+        let limits = Limits { space: Limit { soft: 10, hard: 20 }, ..Limits::default() };
+        let on = Quota {
+            limits,
+            space_held: 15,
+            space_grace_end: 77,
+            inodes_held: 3,
+            ..Quota::default()
+        };
+        take_use(&mut file, Some(on));
+        let kept = Amount { soft: 10, hard: 20, end: 77, held: 15 };
+        assert_eq!((file.amounts.space, file.amounts.inodes.held), (kept, 3));
+        // What the kernel says without limits.
+        let off = Quota { space_held: 15, inodes_held: 3, ..Quota::default() };
+        let hour = Duration::from_secs(3600);
+        let grace = quota::Grace { space: hour, inodes: hour };
+        assert_eq!(kernel::ends(&file, &off, grace), (77, 0));
+        take_use(&mut file, Some(off));
+        assert_eq!(file.amounts.space, kept);
+        take_use(&mut file, Some(Quota { space_held: 9, space_grace_end: 0, ..on }));
+        assert_eq!(file.amounts.space.end, 0);
     }
 }
