@@ -68,9 +68,8 @@ pub(super) fn enforce(container: &Container<'_>) -> Result<()> {
     let directory = open_directory(private)?;
     match support(&directory, private)? {
         Support::Enforced => {
-            // A private area that came from elsewhere has no project yet, or an adoption was cut.
-            if wants_quota(container) && !is_adopted(&directory, container) {
-                adopt(&directory, container, private)?;
+            if wants_quota(container) {
+                adopt_if_needed(&directory, container, private)?;
             }
             set_limits(&directory, container, private)
         }
@@ -112,11 +111,15 @@ fn set_project(directory: &File, container: &Container<'_>, path: &Path) -> Resu
     )
 }
 
-/// The container's project, inherited, is given to the top directory once all below has it.
-fn is_adopted(directory: &File, container: &Container<'_>) -> bool {
-    is_whole(quota::project(directory.as_fd()).ok(), container.id.get())
+/// A private area that came from elsewhere has no project yet, or an adoption was cut.
+fn adopt_if_needed(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
+    match is_whole(quota::project(directory.as_fd()).ok(), container.id.get()) {
+        true => Ok(()),
+        false => adopt(directory, container, path),
+    }
 }
 
+/// The container's project, inherited, is given to the top directory once all below has it.
 fn is_whole(project: Option<Project>, id: u32) -> bool {
     project == Some(Project { id, inherit: true })
 }
@@ -166,6 +169,8 @@ pub(super) fn apply_quota(container: &Container<'_>, config: &Config) -> Result<
     if !wants_quota(container) || support(&directory, path)? != Support::Enforced {
         return Err(super::quota_is_off());
     }
+    // Limits of a project that the files do not belong to would limit nothing.
+    adopt_if_needed(&directory, container, path)?;
     private_area::on(container, directory.as_fd(), config).at(
         Exit::QuotaSetFailed,
         "Cannot set the disk quota of",
