@@ -122,3 +122,17 @@ fn what_was_not_switched_on_to_its_end_is_counted_anew() {
     let file = stage.run(&kernel, None, |session| session.show()).unwrap().file;
     assert!(file.has(ON) && !file.has(DIRTY));
 }
+
+#[test]
+fn one_that_is_on_elsewhere_is_seen() {
+    let stage = Stage::new();
+    let kernel = stage.kernel();
+    stage.run(&kernel, Some("/a"), |session| session.init(&limits())).unwrap();
+    stage.run(&kernel, None, |session| session.on(&Given::default())).unwrap();
+    let again = |session: &mut Session<'_>| session.on(&Given::default());
+    assert_eq!(stage.run(&kernel, Some("/b"), again).unwrap_err().code(), 5);
+    let anew = |session: &mut Session<'_>| session.init(&limits());
+    assert_eq!(stage.run(&kernel, Some("/b"), anew).unwrap_err().code(), 5);
+    stage.run(&kernel, None, |session| session.off(false)).unwrap();
+    stage.run(&kernel, Some("/b"), anew).unwrap();
+}
