@@ -12,7 +12,7 @@ use vz_sys::quota::{self, Limits, Quota};
 
 use super::change::BLOCK;
 use super::file::{DIRTY, Grace, ON, QuotaFile, USERS_ON};
-use super::store::{self, Place};
+use super::store::{self, Place, QuotaStore};
 use super::{kernel, second};
 use crate::container::Container;
 use crate::node::Node;
@@ -21,12 +21,13 @@ use crate::node::Node;
 const DEFAULT_GRACE: u64 = 259_200;
 
 /// Sets the limits of `config` for the private area, which `directory` is a file of, and keeps them
-/// in its quota file, as far as that can be written. It is not synced: the next mount writes it anew.
+/// in its quota file, as far as that can be written and no other command holds it.
 ///
 /// # Errors
 /// Those of quotactl(2).
 pub fn on(container: &Container<'_>, directory: BorrowedFd<'_>, config: &Config) -> io::Result<()> {
-    let mut file = known(container.node, container.id).unwrap_or_default();
+    let mut held = Held::open(container.node, container.id)?;
+    let mut file = held.known.take().unwrap_or_default();
     put_config(&mut file, config);
     file.set_directory(&container.node.shown(&container.private));
     file.mark(ON, true);
@@ -35,7 +36,7 @@ pub fn on(container: &Container<'_>, directory: BorrowedFd<'_>, config: &Config)
     kernel::enforce(directory, container.id.get(), &file)?;
     take_use(&mut file, quota::quota(directory, container.id.get()).ok());
     // The kernel has them. A node whose disk is full must still start its containers.
-    let _ = keep(container.node, container.id, &file);
+    let _ = held.keep(&file);
     Ok(())
 }
 
@@ -50,16 +51,16 @@ pub fn off(container: &Container<'_>) -> io::Result<()> {
         opened => opened?,
     };
     let id = container.id;
-    let known = known(container.node, id);
+    let mut held = Held::open(container.node, id)?;
     let is_own = quota::project(directory.as_fd()).is_ok_and(|project| project.id == id.get());
     let before = quota::quota(directory.as_fd(), id.get()).ok();
     // First: without limits the kernel forgets when the grace ends.
-    let kept = match known.filter(|file| file.has(ON)) {
+    let kept = match held.known.take().filter(|file| file.has(ON)) {
         Some(mut file) => {
             take_use(&mut file, before);
             second::deactivate(&mut file.users);
             file.mark(ON, false);
-            keep(container.node, id, &file)
+            held.keep(&file)
         }
         None => Ok(()),
     };
@@ -81,18 +82,31 @@ pub fn forget(node: &Node, id: Ctid) -> io::Result<()> {
     }
 }
 
-/// The file that is there; one that is damaged counts as none.
-fn known(node: &Node, id: Ctid) -> Option<QuotaFile> {
-    let path = Place::default().new_file(node, id.get()).ok()?;
-    store::read(&path, id.get()).ok().map(|(file, _)| file)
+/// The quota file of a private area, held against vzquota(8) where it can be.
+struct Held {
+    store: super::Result<QuotaStore>,
+    /// What is in it; one that is damaged counts as none.
+    known: Option<QuotaFile>,
 }
 
-fn keep(node: &Node, id: Ctid, file: &QuotaFile) -> io::Result<()> {
-    let path = Place::default().new_file(node, id.get()).map_err(io::Error::other)?;
-    if let Some(directory) = path.parent() {
-        node.make_directory(directory, 0o755)?;
+impl Held {
+    fn open(node: &Node, id: Ctid) -> io::Result<Held> {
+        let path = Place::default().new_file(node, id.get()).map_err(io::Error::other)?;
+        let store = QuotaStore::make(path.clone(), id.get()).map(|(store, _)| store);
+        let known = store::read(&path, id.get()).ok().map(|(file, _)| file);
+        Ok(Held { store, known })
     }
-    new_file::write(&path, &file.bytes())
+
+    /// Limits of users and groups are only there, and go to the disk at once. The rest comes from
+    /// the configuration and the kernel: no start waits for the disk because of it.
+    fn keep(self, file: &QuotaFile) -> io::Result<()> {
+        let store = self.store.map_err(io::Error::other)?;
+        let done = match file.users.objects.is_empty() {
+            true => store.write_unsynced(file),
+            false => store.write(file),
+        };
+        done.map_err(io::Error::other)
+    }
 }
 
 /// What the kernel has counted and, while it limits, when grace ends. One that counts nothing leaves
@@ -180,5 +194,24 @@ mod tests {
         assert_eq!(file.amounts.space, kept);
         take_use(&mut file, Some(Quota { space_held: 9, space_grace_end: 0, ..on }));
         assert_eq!(file.amounts.space.end, 0);
+    }
+
+    #[test]
+    fn a_file_that_another_command_holds_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = Node::without_config(Some(directory.path().to_owned()));
+        let id = Ctid::new(101).unwrap();
+        let mut file = QuotaFile::default();
+        Held::open(&node, id).unwrap().keep(&file).unwrap();
+        let path = Place::default().new_file(&node, 101).unwrap();
+        let other = QuotaStore::open(path, 101).unwrap();
+        file.users.object(0, 5).amounts.space.hard = 1024;
+        let held = Held::open(&node, id).unwrap();
+        assert_eq!(held.known, Some(QuotaFile::default()));
+        held.keep(&file).unwrap_err();
+        drop(other);
+        assert_eq!(Held::open(&node, id).unwrap().known, Some(QuotaFile::default()));
+        Held::open(&node, id).unwrap().keep(&file).unwrap();
+        assert_eq!(Held::open(&node, id).unwrap().known, Some(file));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -133,14 +133,29 @@ impl QuotaStore {
     /// # Errors
     /// The file system's. [`Error::Locked`] when another command has made it meanwhile.
     pub fn write(&self, file: &QuotaFile) -> Result<()> {
+        self.put(file, true)
+    }
+
+    /// As [`QuotaStore::write`], but on the disk when the file system likes: for what is written
+    /// anew before long.
+    ///
+    /// # Errors
+    /// As [`QuotaStore::write`].
+    pub fn write_unsynced(&self, file: &QuotaFile) -> Result<()> {
+        self.put(file, false)
+    }
+
+    fn put(&self, file: &QuotaFile, sync: bool) -> Result<()> {
         let written = |error| self.failed("write quota file", error);
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         if self.lock.is_none() {
-            fs::DirBuilder::new().recursive(true).create(directory).map_err(written)?;
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(written)?;
         }
         let new = NewFile::beside(directory).map_err(written)?;
         new.file().write_all(&file.bytes()).map_err(written)?;
-        new.file().sync_all().map_err(written)?;
+        if sync {
+            new.file().sync_all().map_err(written)?;
+        }
         match self.lock {
             Some(_) => new.replace(&self.path).map_err(written)?,
             None => match new.link(&self.path) {
@@ -150,7 +165,10 @@ impl QuotaStore {
                 other => drop(other.map_err(written)?),
             },
         }
-        File::open(directory).and_then(|opened| opened.sync_all()).map_err(written)
+        match sync {
+            true => File::open(directory).and_then(|opened| opened.sync_all()).map_err(written),
+            false => Ok(()),
+        }
     }
 
     /// Removes it.
