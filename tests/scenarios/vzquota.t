@@ -125,3 +125,8 @@ A container's is on while it is mounted; dropped and counted anew it is as befor
   6
   20480 22528
   $ vzctl stop $CTID --fast >/dev/null; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed; ls -A /var/vzquota
+
+One that was never mounted leaves no limits.
+
+  $ vzctl create $CTID --ostemplate busybox-x86_64 --layout simfs --diskspace 20M:22M >/dev/null; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed
+  $ repquota -P /var/lib/vz 2>/dev/null | awk -v id="#$CTID" '$1 == id && $5 != 0'

@@ -4,11 +4,12 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use vz_conf::config::Config;
 use vz_conf::ctid::Ctid;
 use vz_conf::new_file;
-use vz_sys::quota::{self, Limits, Quota};
+use vz_sys::quota::{self, Limits, Project, Quota};
 
 use super::change::BLOCK;
 use super::file::{DIRTY, Grace, ON, QuotaFile, USERS_ON};
@@ -52,7 +53,6 @@ pub fn off(container: &Container<'_>) -> io::Result<()> {
     };
     let id = container.id;
     let mut held = Held::open(container.node, id)?;
-    let is_own = quota::project(directory.as_fd()).is_ok_and(|project| project.id == id.get());
     let before = quota::quota(directory.as_fd(), id.get()).ok();
     // First: without limits the kernel forgets when the grace ends.
     let kept = match held.known.take().filter(|file| file.has(ON)) {
@@ -64,10 +64,39 @@ pub fn off(container: &Container<'_>) -> io::Result<()> {
         }
         None => Ok(()),
     };
-    if is_own && before.is_some_and(|quota| quota.limits != Limits::default()) {
-        quota::set_limits(directory.as_fd(), id.get(), &Limits::default())?;
-    }
+    lift(directory.as_fd(), id, before)?;
     kept
+}
+
+/// Takes the limits of a directory that is about to be removed away: the kernel keeps those also of
+/// a project that holds nothing. What is not there, or no directory, has none.
+///
+/// # Errors
+/// Those of open(2) and quotactl(2).
+pub fn clear(area: &Path, id: Ctid) -> io::Result<()> {
+    match kernel::open(area) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(())
+        }
+        opened => {
+            let opened = opened?;
+            lift(opened.as_fd(), id, quota::quota(opened.as_fd(), id.get()).ok())
+        }
+    }
+}
+
+/// Takes the limits of the directory's own project away, when it has any.
+fn lift(directory: BorrowedFd<'_>, id: Ctid, quota: Option<Quota>) -> io::Result<()> {
+    let project = quota::project(directory).ok();
+    match is_limited(project, id, quota) {
+        true => quota::set_limits(directory, id.get(), &Limits::default()),
+        false => Ok(()),
+    }
+}
+
+fn is_limited(project: Option<Project>, id: Ctid, quota: Option<Quota>) -> bool {
+    project.is_some_and(|project| project.id == id.get())
+        && quota.is_some_and(|quota| quota.limits != Limits::default())
 }
 
 /// Removes the quota file of a container that is no more.
@@ -213,5 +242,21 @@ mod tests {
         assert_eq!(Held::open(&node, id).unwrap().known, Some(QuotaFile::default()));
         Held::open(&node, id).unwrap().keep(&file).unwrap();
         assert_eq!(Held::open(&node, id).unwrap().known, Some(file));
+    }
+
+    #[test]
+    fn limits_of_its_own_project_are_taken_away() {
+        let id = Ctid::new(101).unwrap();
+        let project = |id| Some(Project { id, inherit: false });
+        let limits = Limits { space: Limit { soft: 0, hard: 20 }, ..Limits::default() };
+        let limited = Some(Quota { limits, ..Quota::default() });
+        assert!(is_limited(project(101), id, limited));
+        assert!(!is_limited(project(102), id, limited));
+        assert!(!is_limited(project(101), id, Some(Quota::default())));
+        assert!(!is_limited(None, id, None));
+        let directory = tempfile::tempdir().unwrap();
+        clear(&directory.path().join("none"), id).unwrap();
+        clear(directory.path(), id).unwrap();
+        clear(Path::new("/dev/null"), id).unwrap();
     }
 }
