@@ -147,6 +147,10 @@ impl QuotaStore {
 
     fn put(&self, file: &QuotaFile, sync: bool) -> Result<()> {
         let written = |error| self.failed("write quota file", error);
+        // Nobody could read it again.
+        if file.length() > LARGEST {
+            return Err(written(Errno::EFBIG.into()));
+        }
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         if self.lock.is_none() {
             fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(written)?;
@@ -219,6 +223,7 @@ fn not_opened(error: io::Error, path: &Path, id: u32) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::Object;
     use super::*;
 
     #[test]
@@ -241,6 +246,20 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         again.remove().unwrap();
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("quota.5");
+        let (new, _) = QuotaStore::make(path.clone(), 5).unwrap();
+        let mut file = QuotaFile::default();
+        file.users.objects = vec![Object::default(); 1_200_000];
+        let error = new.write(&file).unwrap_err();
+        assert!(error.to_string().ends_with("File too large"), "{error}");
+        assert!(!path.exists());
+        file.users.objects.truncate(7);
+        assert_eq!(file.length(), file.bytes().len() as u64);
     }
 
     #[test]
