@@ -106,11 +106,13 @@ counted anew.
 A container's is on while it is mounted; dropped and counted anew it is as before.
 
   $ vzctl create $CTID --ostemplate busybox-x86_64 --layout simfs --diskspace 20M:22M --diskinodes 2000:2100 >/dev/null; vzctl start $CTID >/dev/null
-  $ vzquota stat $CTID | awk '{print $1, $3, $4}'; vzctl set $CTID --diskspace 30M:33M >/dev/null; vzquota stat $CTID | awk 'NR == 2 {print $3, $4}'
+  $ vzquota stat $CTID | awk '{print $1, $3, $4}'; chattr -p 0 /var/lib/vz/private/$CTID; vzctl set $CTID --diskspace 30M:33M >/dev/null; vzquota stat $CTID | awk 'NR == 2 {print $3, $4}'
   resource softlimit hardlimit
   1k-blocks 20480 22528
   inodes 2000 2100
   30720 33792
+  $ lsattr -pd /var/lib/vz/private/$CTID | awk '{print $1}' | sed "s/^$CTID$/N/"
+  N
   $ vzctl exec $CTID 'head -c 50000000 /dev/zero > /big' 2>/dev/null; vzquota stat $CTID | awk 'NR == 2 {print ($2 > 28000 && $2 <= 33792)}'
   1
   $ vzquota drop $CTID 2>/dev/null; echo $?; vzctl stop $CTID --fast >/dev/null; vzquota stat $CTID 2>/dev/null; echo $?; vzquota show $CTID | awk 'NR == 2 {print ($2 > 28000)}'
@@ -123,3 +125,8 @@ A container's is on while it is mounted; dropped and counted anew it is as befor
   6
   20480 22528
   $ vzctl stop $CTID --fast >/dev/null; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed; ls -A /var/vzquota
+
+One that was never mounted leaves no limits.
+
+  $ vzctl create $CTID --ostemplate busybox-x86_64 --layout simfs --diskspace 20M:22M >/dev/null; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed
+  $ repquota -P /var/lib/vz 2>/dev/null | awk -v id="#$CTID" '$1 == id && $5 != 0'

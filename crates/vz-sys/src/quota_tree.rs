@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
-use super::{Project, set_project};
+use super::Project;
 pub use crate::tree_walk::TreeError;
 use crate::tree_walk::{self, Visitor, open_below};
 
@@ -39,32 +39,129 @@ pub struct TreeSummary {
 
 /// Gives the project, inherited from now on, to a directory and all below it.
 ///
-/// Goes through it as [`tree_walk::walk`] does. Each directory is done before it is listed, so what
-/// is made in it meanwhile inherits.
+/// That the directory itself has it *and inherits it* says that all below has it: that is set
+/// last, so a call that was killed or failed can be told, and made again. What was made directly
+/// in it meanwhile is then done again. Goes through the tree as [`tree_walk::walk`] does; each
+/// directory below is done before it is listed, so what is made in it meanwhile inherits.
+///
+/// # Errors
+/// [`io::ErrorKind::ResourceBusy`] before anything is changed for a directory below of another
+/// project, other than the one that the top has now: somebody else counts that. What cannot be
+/// read or set.
 pub fn set_project_recursive(directory: BorrowedFd<'_>, id: u32) -> Result<TreeSummary, TreeError> {
-    let mut setter = Setter { id, summary: TreeSummary::default() };
-    tree_walk::walk(directory, &mut setter)?;
-    Ok(setter.summary)
+    set_recursive(&OfKernel, directory, id)
 }
 
-struct Setter {
+fn set_recursive<P: Projects>(
+    projects: &P,
+    directory: BorrowedFd<'_>,
     id: u32,
+) -> Result<TreeSummary, TreeError> {
+    let at_top = |source| TreeError { verb: Setter::<P>::VERB, path: ".".into(), source };
+    let former = projects.get(directory).map_err(at_top)?.id;
+    tree_walk::walk(directory, &mut Looker { projects, ours: [0, id, former] })?;
+    // One that had another project keeps that until all is done: it tells the next call which
+    // other project may be found below.
+    if former == 0 || former == id {
+        projects.set(directory, Project { id, inherit: false }).map_err(at_top)?;
+    }
+    let mut all = Setter::new(projects, id, false);
+    tree_walk::walk(directory, &mut all)?;
+    projects.set(directory, Project { id, inherit: true }).map_err(at_top)?;
+    tree_walk::walk(directory, &mut Setter::new(projects, id, true))?;
+    Ok(TreeSummary { changed: all.summary.changed + 1, ..all.summary })
+}
+
+/// Where the projects of files are kept.
+trait Projects {
+    fn get(&self, file: BorrowedFd<'_>) -> io::Result<Project>;
+
+    fn set(&self, file: BorrowedFd<'_>, project: Project) -> io::Result<()>;
+
+    /// Sets that of what is no directory and no regular file; `false` when it cannot be.
+    fn set_special(&self, parent: BorrowedFd<'_>, name: &CStr, id: u32) -> io::Result<bool>;
+}
+
+struct OfKernel;
+
+impl Projects for OfKernel {
+    fn get(&self, file: BorrowedFd<'_>) -> io::Result<Project> {
+        super::project(file)
+    }
+
+    fn set(&self, file: BorrowedFd<'_>, project: Project) -> io::Result<()> {
+        super::set_project(file, project)
+    }
+
+    fn set_special(&self, parent: BorrowedFd<'_>, name: &CStr, id: u32) -> io::Result<bool> {
+        set_special(parent, name, id)
+    }
+}
+
+/// Looks for directories that somebody else counts.
+struct Looker<'p, P> {
+    projects: &'p P,
+    /// The projects that are nobody else's.
+    ours: [u32; 3],
+}
+
+impl<P: Projects> Visitor for Looker<'_, P> {
+    const VERB: &'static str = "set project of";
+
+    fn directory(&mut self, directory: BorrowedFd<'_>, _: &FileStat) -> io::Result<bool> {
+        let Project { id, .. } = self.projects.get(directory)?;
+        if self.ours.contains(&id) {
+            return Ok(true);
+        }
+        let text = format!("it belongs to project {id} (chattr -R -p 0 frees it)");
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+    }
+
+    fn other(&mut self, _: BorrowedFd<'_>, _: &CStr, _: &FileStat) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn mount_point(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Setter<'p, P> {
+    projects: &'p P,
+    id: u32,
+    /// Directories that have the project and inherit it are not gone through once more.
+    again: bool,
+    /// The next directory is the top one, which is not set here.
+    is_top: bool,
     summary: TreeSummary,
 }
 
-impl Visitor for Setter {
+impl<'p, P> Setter<'p, P> {
+    fn new(projects: &'p P, id: u32, again: bool) -> Setter<'p, P> {
+        Setter { projects, id, again, is_top: true, summary: TreeSummary::default() }
+    }
+}
+
+impl<P: Projects> Visitor for Setter<'_, P> {
     const VERB: &'static str = "set project of";
 
-    fn directory(&mut self, directory: BorrowedFd<'_>, _: &FileStat) -> io::Result<()> {
-        set_project(directory, Project { id: self.id, inherit: true })?;
+    fn directory(&mut self, directory: BorrowedFd<'_>, _: &FileStat) -> io::Result<bool> {
+        if std::mem::take(&mut self.is_top) {
+            return Ok(true);
+        }
+        let project = Project { id: self.id, inherit: true };
+        if self.again && self.projects.get(directory)? == project {
+            return Ok(false);
+        }
+        self.projects.set(directory, project)?;
         self.summary.changed += 1;
-        Ok(())
+        Ok(true)
     }
 
     fn other(&mut self, parent: BorrowedFd<'_>, name: &CStr, status: &FileStat) -> io::Result<()> {
         let done = match status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() {
-            true => set_regular(parent, name, self.id)?,
-            false => set_special(parent, name, self.id)?,
+            true => set_regular(self.projects, parent, name, self.id)?,
+            false => self.projects.set_special(parent, name, self.id)?,
         };
         match done {
             true => self.summary.changed += 1,
@@ -81,7 +178,12 @@ impl Visitor for Setter {
 /// A regular file needs a descriptor that is open in earnest. It is first opened as a mere
 /// place, looked at, and then opened through /proc: an entry that became a device between the
 /// two is not opened. O_NONBLOCK: a lease of another process does not hold us up.
-fn set_regular(directory: BorrowedFd<'_>, name: &CStr, id: u32) -> io::Result<bool> {
+fn set_regular<P: Projects>(
+    projects: &P,
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    id: u32,
+) -> io::Result<bool> {
     let place = match open_below(directory, name, OFlag::O_PATH) {
         Err(error) if error.raw_os_error() == Some(libc::EXDEV) => return Ok(false),
         opened => opened?,
@@ -92,7 +194,7 @@ fn set_regular(directory: BorrowedFd<'_>, name: &CStr, id: u32) -> io::Result<bo
     let path = format!("/proc/self/fd/{}", place.as_raw_fd());
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOATIME;
     let file = nix::fcntl::open(path.as_str(), flags, Mode::empty())?;
-    set_project(file.as_fd(), Project { id, inherit: false })?;
+    projects.set(file.as_fd(), Project { id, inherit: false })?;
     Ok(true)
 }
 
@@ -126,3 +228,7 @@ fn set_special(directory: BorrowedFd<'_>, name: &CStr, id: u32) -> io::Result<bo
         },
     }
 }
+
+#[cfg(test)]
+#[path = "quota_tree_tests.rs"]
+mod tests;

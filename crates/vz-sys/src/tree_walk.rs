@@ -27,11 +27,11 @@ pub trait Visitor {
     /// What it does, for messages: "count".
     const VERB: &'static str;
 
-    /// Takes a directory, before what is in it.
+    /// Takes a directory, before what is in it. Returns whether that is to be gone through.
     ///
     /// # Errors
     /// What ends the walk.
-    fn directory(&mut self, directory: BorrowedFd<'_>, status: &FileStat) -> io::Result<()>;
+    fn directory(&mut self, directory: BorrowedFd<'_>, status: &FileStat) -> io::Result<bool>;
 
     /// Takes what is no directory: `name` in `parent`. A name that was replaced since `status` was
     /// read leads to another file.
@@ -98,8 +98,10 @@ impl<V: Visitor> Walk<'_, V> {
     fn enter(&mut self, directory: BorrowedFd<'_>, name: &CStr) -> Result<(), TreeError> {
         let status = fstat(directory).map_err(|e| self.error("read status of", name, e.into()))?;
         let shown = self.visitor.directory(directory, &status);
-        shown.map_err(|e| self.error(V::VERB, name, e))?;
-        let pending = list(directory).map_err(|e| self.error("list", name, e))?;
+        let pending = match shown.map_err(|e| self.error(V::VERB, name, e))? {
+            true => list(directory).map_err(|e| self.error("list", name, e))?,
+            false => Vec::new(),
+        };
         let identity = (status.st_dev, status.st_ino);
         self.levels.push(Level { identity, name: name.to_owned(), pending });
         Ok(())

@@ -68,11 +68,8 @@ pub(super) fn enforce(container: &Container<'_>) -> Result<()> {
     let directory = open_directory(private)?;
     match support(&directory, private)? {
         Support::Enforced => {
-            let project =
-                quota::project(directory.as_fd()).unwrap_or(Project { id: 0, inherit: false });
-            // A private area that came from elsewhere has no project yet.
-            if wants_quota(container) && project.id != container.id.get() {
-                adopt(&directory, container, private)?;
+            if wants_quota(container) {
+                adopt_if_needed(&directory, container, private)?;
             }
             set_limits(&directory, container, private)
         }
@@ -114,7 +111,32 @@ fn set_project(directory: &File, container: &Container<'_>, path: &Path) -> Resu
     )
 }
 
+/// A private area that came from elsewhere has no project yet, or an adoption was cut.
+fn adopt_if_needed(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
+    match is_whole(quota::project(directory.as_fd()).ok(), container.id.get()) {
+        true => Ok(()),
+        false => adopt(directory, container, path),
+    }
+}
+
+/// The container's project, inherited, is given to the top directory once all below has it.
+fn is_whole(project: Option<Project>, id: u32) -> bool {
+    project == Some(Project { id, inherit: true })
+}
+
+/// Gives all in the private area to the container, unless it counts for another one now.
 fn adopt(directory: &File, container: &Container<'_>, path: &Path) -> Result<()> {
+    let project = quota::project(directory.as_fd()).at(
+        Exit::QuotaInitFailed,
+        "Cannot read the project id of",
+        path,
+    )?;
+    if let Some(other) = kernel::foreign(directory.as_fd(), container.id.get(), project) {
+        let path = path.display();
+        let text =
+            format!("{path} is under disk quota {other}, which is on: switch that off first");
+        return Err(Error::Refused(Exit::QuotaInitFailed, text));
+    }
     quota::set_project_recursive(directory.as_fd(), container.id.get()).map(|_| ()).map_err(
         |error| {
             let text = format!("Cannot set the project id of all in {}: {error}", path.display());
@@ -147,6 +169,8 @@ pub(super) fn apply_quota(container: &Container<'_>, config: &Config) -> Result<
     if !wants_quota(container) || support(&directory, path)? != Support::Enforced {
         return Err(super::quota_is_off());
     }
+    // Limits of a project that the files do not belong to would limit nothing.
+    adopt_if_needed(&directory, container, path)?;
     private_area::on(container, directory.as_fd(), config).at(
         Exit::QuotaSetFailed,
         "Cannot set the disk quota of",
@@ -173,4 +197,17 @@ pub(super) fn init_quota(container: &Container<'_>) -> Result<()> {
     }
     apply_quota(container, &container.config)?;
     if container.is_mounted() { Ok(()) } else { lift_quota(container) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adoption_that_was_cut_is_none() {
+        assert!(is_whole(Some(Project { id: 101, inherit: true }), 101));
+        assert!(!is_whole(Some(Project { id: 101, inherit: false }), 101));
+        assert!(!is_whole(Some(Project { id: 102, inherit: true }), 101));
+        assert!(!is_whole(None, 101));
+    }
 }

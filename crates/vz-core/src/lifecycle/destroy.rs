@@ -50,6 +50,7 @@ pub fn destroy(container: &Container<'_>, report: &mut dyn Report) -> Result<()>
     teardown::cancel_restart(container)?;
     let shown = container.node.shown(&container.private);
     report.info(&format!("Destroying container private area: {}", shown.display()));
+    clear_quota(container, report);
     remove_private(container, report)?;
     // What a killed create left beside it.
     discard(&temporary_area(&container.private), report)?;
@@ -69,6 +70,16 @@ pub fn temporary_area(private: &Path) -> PathBuf {
     let mut name = private.as_os_str().to_owned();
     name.push(".tmp");
     name.into()
+}
+
+/// One that was never mounted has the limits of its creation still, and maybe one that a killed
+/// create left.
+fn clear_quota(container: &Container<'_>, report: &mut dyn Report) {
+    for area in [&container.private, &temporary_area(&container.private)] {
+        if let Err(error) = private_area::clear(area, container.id) {
+            report.error(&format!("Warning: failed to clear disk quota: {}", OsText(error)));
+        }
+    }
 }
 
 fn remove_private(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {

@@ -61,10 +61,11 @@ impl Session<'_> {
     /// 5 while the quota is on, 1 and 8 for the directory, 2 for the limits.
     pub fn init(&mut self, given: &Given) -> Result<()> {
         let typed = self.place.directory.clone().ok_or(Error::NoPath)?;
-        if self.level(None)?.is_some() {
+        let path = self.place.new_file(self.node, self.id)?;
+        let before = store::read(&path, self.id).ok().and_then(|(file, _)| file.directory());
+        if self.runs(None, before)? {
             return Err(Error::Running);
         }
-        let path = self.place.new_file(self.node, self.id)?;
         let (store, is_there) = QuotaStore::make(path, self.id)?;
         if is_there {
             self.report.error("Quota file exists, it will be overwritten");
@@ -88,17 +89,20 @@ impl Session<'_> {
     pub fn on(&mut self, given: &Given) -> Result<()> {
         let (store, mut file) = self.open()?;
         let mut force = given.force;
+        let before = file.directory();
         if let Some(directory) = self.place.directory.clone()
             && file.directory().is_some_and(|known| known != directory)
         {
             file.set_directory(&directory);
             force = true;
         }
+        let mut unfinished = file.clone();
+        unfinished.mark(DIRTY, true);
         given.put_into(&mut file)?;
         if !file.has(USERS_ON) || file.users.limit == 0 {
             second::clear(&mut file.users);
         }
-        if self.level(Some(&file))?.is_some() {
+        if self.runs(Some(&file), before)? {
             self.report.error(&format!("Quota is running for id {} already", self.id));
             return Err(Error::Reported(Error::Running.code()));
         }
@@ -112,6 +116,8 @@ impl Session<'_> {
         second::activate(&mut file);
         self.tell_users(&file);
         let directory = self.directory(&file)?;
+        // Whoever is killed, or fails, from here on leaves a quota that has to be counted anew.
+        store.write(&unfinished)?;
         self.kernel.on(self.id, &directory, &file, anew, self.report)?;
         if file.has(USERS_ON) {
             second::enforce(&file.users, self.kernel, &directory, self.report)?;
@@ -397,6 +403,15 @@ impl Session<'_> {
         self.kernel.get(self.id, directory.as_deref())
     }
 
+    /// Whether it is on: also where the file says it was before, maybe on another file system.
+    fn runs(&self, file: Option<&QuotaFile>, before: Option<PathBuf>) -> Result<bool> {
+        if self.level(file)?.is_some() {
+            return Ok(true);
+        }
+        let Some(before) = before.map(|path| self.node.path(path)) else { return Ok(false) };
+        Ok(self.kernel.get(self.id, Some(&before))?.is_some())
+    }
+
     /// The directory: that of the command line, or of the file.
     fn known_directory(&self, file: Option<&QuotaFile>) -> Option<PathBuf> {
         let typed = self.place.directory.clone();
@@ -454,3 +469,7 @@ fn put_limits(file: &mut QuotaFile, kind: u32, id: u32, limits: [u64; 4]) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "command_tests.rs"]
+mod tests;

@@ -42,6 +42,8 @@ pub const GROUP: u32 = 1;
 const LONGEST_PATH: u64 = 4096;
 /// Bytes of one user or group.
 const OBJECT: usize = 72;
+/// Bytes of a file without path, users and groups.
+const FIXED: usize = 168;
 
 /// Limits, use and the end of grace of one resource: bytes, or inodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +105,11 @@ pub struct Object {
 }
 
 impl Object {
+    /// What it is sorted by.
+    pub(super) fn key(&self) -> (u32, u32) {
+        (self.kind, self.id)
+    }
+
     /// It has neither limits nor use.
     pub fn is_empty(&self) -> bool {
         self.amounts.space.is_empty() && self.amounts.inodes.is_empty()
@@ -133,8 +140,7 @@ pub struct Users {
 impl Users {
     /// The object of this kind and number, made if need be.
     pub fn object(&mut self, kind: u32, id: u32) -> &mut Object {
-        let key = |object: &Object| (object.kind, object.id);
-        let place = match self.objects.binary_search_by_key(&(kind, id), key) {
+        let place = match self.objects.binary_search_by_key(&(kind, id), Object::key) {
             Ok(place) => place,
             Err(place) => {
                 self.objects.insert(place, Object { id, kind, ..Object::default() });
@@ -146,8 +152,7 @@ impl Users {
 
     /// There is such an object.
     pub fn has(&self, kind: u32, id: u32) -> bool {
-        let key = |object: &Object| (object.kind, object.id);
-        self.objects.binary_search_by_key(&(kind, id), key).is_ok()
+        self.objects.binary_search_by_key(&(kind, id), Object::key).is_ok()
     }
 }
 
@@ -218,6 +223,12 @@ impl QuotaFile {
         }
     }
 
+    /// How many bytes the file has.
+    pub fn length(&self) -> u64 {
+        let variable = self.path.len() + self.users.objects.len().saturating_mul(OBJECT);
+        (FIXED + variable) as u64
+    }
+
     /// The file, in the current version.
     pub fn bytes(&self) -> Vec<u8> {
         let mut writer = Writer::default();
@@ -274,9 +285,11 @@ fn current(mut reader: Reader<'_>, flags: u32, id: u32) -> Result<QuotaFile, Fil
         return Err(FileError::TooShort);
     }
     for place in 0..count {
-        let object = read_object(&mut reader, place)?;
-        *users.object(object.kind, object.id) = object;
+        users.objects.push(read_object(&mut reader, place)?);
     }
+    // At once: the original wrote them in no order.
+    users.objects.sort_unstable_by_key(Object::key);
+    users.objects.dedup_by_key(|object| object.key());
     // One that is there twice was written by nobody.
     match users.objects.len() == count {
         true => Ok(QuotaFile { flags, amounts, grace, path, users }),

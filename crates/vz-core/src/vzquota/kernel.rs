@@ -186,11 +186,7 @@ pub fn enforce(directory: BorrowedFd<'_>, id: u32, file: &QuotaFile) -> std::io:
     if quota::grace(directory)? != wanted {
         quota::set_grace(directory, wanted)?;
     }
-    let ends = (
-        end(space, before.space_held, before.space_grace_end, space_grace),
-        end(inodes, before.inodes_held, before.inodes_grace_end, inode_grace),
-    );
-    match ends {
+    match ends(file, &before, wanted) {
         (0, 0) => Ok(()),
         (space, inodes) => quota::set_grace_end(directory, id, space, inodes),
     }
@@ -206,15 +202,28 @@ fn marked(file: &QuotaFile) -> QuotaFile {
     file
 }
 
-/// When the grace of what is held ends: as it was, or as it begins now; 0 below the soft limit.
-fn end(amount: &Amount, held: u64, before: u64, grace: Duration) -> u64 {
-    let known = u64::try_from(amount.end).unwrap_or(0);
-    match (amount.soft, known, before) {
-        (0, ..) => 0,
-        (soft, ..) if held <= soft => 0,
-        (_, 0, 0) => now().saturating_add_unsigned(grace.as_secs()).max(1).unsigned_abs(),
-        (_, 0, before) => before,
-        (_, known, _) => known,
+/// When the grace of what is held ends, of space and inodes. While it is on the kernel knows best:
+/// what the file has is from before.
+pub(super) fn ends(file: &QuotaFile, before: &Quota, grace: quota::Grace) -> (u64, u64) {
+    let (space, inodes) = (&file.amounts.space, &file.amounts.inodes);
+    let is_on = before.limits != Limits::default();
+    let known = |of_kernel: u64, amount: &Amount| match is_on {
+        true => of_kernel,
+        false => u64::try_from(amount.end).unwrap_or(0),
+    };
+    (
+        end(space, before.space_held, known(before.space_grace_end, space), grace.space),
+        end(inodes, before.inodes_held, known(before.inodes_grace_end, inodes), grace.inodes),
+    )
+}
+
+/// As it was, or as it begins now; 0 below the soft limit.
+fn end(amount: &Amount, held: u64, known: u64, grace: Duration) -> u64 {
+    match (amount.soft, known) {
+        (0, _) => 0,
+        (soft, _) if held <= soft => 0,
+        (_, 0) => now().saturating_add_unsigned(grace.as_secs()).max(1).unsigned_abs(),
+        (_, known) => known,
     }
 }
 
@@ -248,21 +257,27 @@ pub(super) fn open(path: &Path) -> std::io::Result<File> {
 
 /// A directory counts for one quota: one that another quota limits is not taken from it.
 fn refuse_foreign(opened: &File, directory: &Path, id: u32, project: Project) -> Result<()> {
-    let other = project.id;
-    if other == 0 || other == id {
-        return Ok(());
-    }
-    match quota::quota(opened.as_fd(), other) {
-        Ok(quota) if quota.limits != Limits::default() => {
-            let path = directory.display();
-            let text = format!(
-                "Quota on syscall for id {id}: {path} is under quota {other}, which is on: \
-                 switch that off first"
-            );
-            Err(Error::Kernel(text))
-        }
-        _ => Ok(()),
-    }
+    let Some(other) = foreign(opened.as_fd(), id, project) else { return Ok(()) };
+    let path = directory.display();
+    Err(Error::Kernel(format!(
+        "Quota on syscall for id {id}: {path} is under quota {other}, which is on: \
+         switch that off first"
+    )))
+}
+
+/// The other quota, which is on, that a directory of this project counts for.
+pub fn foreign(directory: BorrowedFd<'_>, id: u32, project: Project) -> Option<u32> {
+    foreign_with(id, project, || quota::quota(directory, project.id))
+}
+
+fn foreign_with(
+    id: u32,
+    project: Project,
+    quota: impl FnOnce() -> std::io::Result<Quota>,
+) -> Option<u32> {
+    let is_other = project.id != 0 && project.id != id;
+    let is_on = || quota().is_ok_and(|quota| quota.limits != Limits::default());
+    (is_other && is_on()).then_some(project.id)
 }
 
 fn adopt(opened: &File, directory: &Path, id: u32, report: &mut dyn Report) -> Result<()> {
@@ -297,4 +312,38 @@ pub(super) fn amounts_of(quota: &Quota) -> Amounts {
 
 fn failed(what: &'static str, id: u32) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Kernel(format!("Quota {what} syscall for id {id}: {}", OsText(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_another_quota_limits_is_foreign() {
+        let project = |id| Project { id, inherit: true };
+        let limited = || {
+            let limits = Limits { inodes: Limit { soft: 0, hard: 1 }, ..Limits::default() };
+            Ok(Quota { limits, ..Quota::default() })
+        };
+        assert_eq!(foreign_with(5, project(6), limited), Some(6));
+        assert_eq!(foreign_with(5, project(5), limited), None);
+        assert_eq!(foreign_with(5, project(0), limited), None);
+        assert_eq!(foreign_with(5, project(6), || Ok(Quota::default())), None);
+    }
+
+    #[test]
+    fn the_end_of_grace_is_the_kernels_while_it_is_on() {
+        let mut file = QuotaFile::default();
+        file.amounts.space = Amount { soft: 10, hard: 0, end: 77, held: 0 };
+        let grace = quota::Grace { space: Duration::from_secs(100), inodes: Duration::ZERO };
+        let off = Quota { space_held: 11, ..Quota::default() };
+        assert_eq!(ends(&file, &off, grace), (77, 0));
+        let limits = Limits { space: Limit { soft: 10, hard: 0 }, ..Limits::default() };
+        let mut on = Quota { limits, space_grace_end: 99, ..off };
+        assert_eq!(ends(&file, &on, grace), (99, 0));
+        on.space_grace_end = 0;
+        assert!(ends(&file, &on, grace).0 >= now().unsigned_abs());
+        on.space_held = 10;
+        assert_eq!(ends(&file, &on, grace), (0, 0));
+    }
 }

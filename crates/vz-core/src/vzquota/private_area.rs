@@ -4,15 +4,16 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use vz_conf::config::Config;
 use vz_conf::ctid::Ctid;
 use vz_conf::new_file;
-use vz_sys::quota::{self, Limits};
+use vz_sys::quota::{self, Limits, Project, Quota};
 
 use super::change::BLOCK;
 use super::file::{DIRTY, Grace, ON, QuotaFile, USERS_ON};
-use super::store::{self, Place};
+use super::store::{self, Place, QuotaStore};
 use super::{kernel, second};
 use crate::container::Container;
 use crate::node::Node;
@@ -21,25 +22,27 @@ use crate::node::Node;
 const DEFAULT_GRACE: u64 = 259_200;
 
 /// Sets the limits of `config` for the private area, which `directory` is a file of, and keeps them
-/// in its quota file, as far as that can be written. It is not synced: the next mount writes it anew.
+/// in its quota file, as far as that can be written and no other command holds it.
 ///
 /// # Errors
 /// Those of quotactl(2).
 pub fn on(container: &Container<'_>, directory: BorrowedFd<'_>, config: &Config) -> io::Result<()> {
-    let mut file = known(container.node, container.id).unwrap_or_default();
+    let mut held = Held::open(container.node, container.id)?;
+    let mut file = held.known.take().unwrap_or_default();
     put_config(&mut file, config);
     file.set_directory(&container.node.shown(&container.private));
     file.mark(ON, true);
     file.mark(DIRTY, false);
     second::activate(&mut file);
     kernel::enforce(directory, container.id.get(), &file)?;
-    take_use(&mut file, directory, container.id);
+    take_use(&mut file, quota::quota(directory, container.id.get()).ok());
     // The kernel has them. A node whose disk is full must still start its containers.
-    let _ = keep(container.node, container.id, &file);
+    let _ = held.keep(&file);
     Ok(())
 }
 
-/// Takes the limits away, and keeps in the file what is held. Nothing happens when it is off.
+/// Takes the limits away, and keeps in the file what is held, and when its grace ends: the next
+/// [`on`] goes on with that. Nothing happens when it is off.
 ///
 /// # Errors
 /// Those of quotactl(2), and of writing the file.
@@ -49,23 +52,51 @@ pub fn off(container: &Container<'_>) -> io::Result<()> {
         opened => opened?,
     };
     let id = container.id;
-    let known = known(container.node, id);
-    let is_own = quota::project(directory.as_fd()).is_ok_and(|project| project.id == id.get());
-    if is_own
-        && quota::quota(directory.as_fd(), id.get())
-            .is_ok_and(|quota| quota.limits != Limits::default())
-    {
-        quota::set_limits(directory.as_fd(), id.get(), &Limits::default())?;
+    let mut held = Held::open(container.node, id)?;
+    let before = quota::quota(directory.as_fd(), id.get()).ok();
+    // First: without limits the kernel forgets when the grace ends.
+    let kept = match held.known.take().filter(|file| file.has(ON)) {
+        Some(mut file) => {
+            take_use(&mut file, before);
+            second::deactivate(&mut file.users);
+            file.mark(ON, false);
+            held.keep(&file)
+        }
+        None => Ok(()),
+    };
+    lift(directory.as_fd(), id, before)?;
+    kept
+}
+
+/// Takes the limits of a directory that is about to be removed away: the kernel keeps those also of
+/// a project that holds nothing. What is not there, or no directory, has none.
+///
+/// # Errors
+/// Those of open(2) and quotactl(2).
+pub fn clear(area: &Path, id: Ctid) -> io::Result<()> {
+    match kernel::open(area) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(())
+        }
+        opened => {
+            let opened = opened?;
+            lift(opened.as_fd(), id, quota::quota(opened.as_fd(), id.get()).ok())
+        }
     }
-    let Some(mut file) = known.filter(|file| file.has(ON)) else { return Ok(()) };
-    let limits = file.amounts;
-    take_use(&mut file, directory.as_fd(), id);
-    let held = (file.amounts.space.held, file.amounts.inodes.held);
-    file.amounts = limits;
-    (file.amounts.space.held, file.amounts.inodes.held) = held;
-    second::deactivate(&mut file.users);
-    file.mark(ON, false);
-    keep(container.node, id, &file)
+}
+
+/// Takes the limits of the directory's own project away, when it has any.
+fn lift(directory: BorrowedFd<'_>, id: Ctid, quota: Option<Quota>) -> io::Result<()> {
+    let project = quota::project(directory).ok();
+    match is_limited(project, id, quota) {
+        true => quota::set_limits(directory, id.get(), &Limits::default()),
+        false => Ok(()),
+    }
+}
+
+fn is_limited(project: Option<Project>, id: Ctid, quota: Option<Quota>) -> bool {
+    project.is_some_and(|project| project.id == id.get())
+        && quota.is_some_and(|quota| quota.limits != Limits::default())
 }
 
 /// Removes the quota file of a container that is no more.
@@ -80,25 +111,42 @@ pub fn forget(node: &Node, id: Ctid) -> io::Result<()> {
     }
 }
 
-/// The file that is there; one that is damaged counts as none.
-fn known(node: &Node, id: Ctid) -> Option<QuotaFile> {
-    let path = Place::default().new_file(node, id.get()).ok()?;
-    store::read(&path, id.get()).ok().map(|(file, _)| file)
+/// The quota file of a private area, held against vzquota(8) where it can be.
+struct Held {
+    store: super::Result<QuotaStore>,
+    /// What is in it; one that is damaged counts as none.
+    known: Option<QuotaFile>,
 }
 
-fn keep(node: &Node, id: Ctid, file: &QuotaFile) -> io::Result<()> {
-    let path = Place::default().new_file(node, id.get()).map_err(io::Error::other)?;
-    if let Some(directory) = path.parent() {
-        node.make_directory(directory, 0o755)?;
+impl Held {
+    fn open(node: &Node, id: Ctid) -> io::Result<Held> {
+        let path = Place::default().new_file(node, id.get()).map_err(io::Error::other)?;
+        let store = QuotaStore::make(path.clone(), id.get()).map(|(store, _)| store);
+        let known = store::read(&path, id.get()).ok().map(|(file, _)| file);
+        Ok(Held { store, known })
     }
-    new_file::write(&path, &file.bytes())
+
+    /// Limits of users and groups are only there, and go to the disk at once. The rest comes from
+    /// the configuration and the kernel: no start waits for the disk because of it.
+    fn keep(self, file: &QuotaFile) -> io::Result<()> {
+        let store = self.store.map_err(io::Error::other)?;
+        let done = match file.users.objects.is_empty() {
+            true => store.write_unsynced(file),
+            false => store.write(file),
+        };
+        done.map_err(io::Error::other)
+    }
 }
 
-/// What the kernel has counted. One that counts nothing leaves what was known.
-fn take_use(file: &mut QuotaFile, directory: BorrowedFd<'_>, id: Ctid) {
-    if let Ok(quota) = quota::quota(directory, id.get()) {
-        file.amounts.space.held = quota.space_held;
-        file.amounts.inodes.held = quota.inodes_held;
+/// What the kernel has counted and, while it limits, when grace ends. One that counts nothing leaves
+/// what was known.
+fn take_use(file: &mut QuotaFile, quota: Option<Quota>) {
+    let Some(quota) = quota else { return };
+    let (space, inodes) = (&mut file.amounts.space, &mut file.amounts.inodes);
+    (space.held, inodes.held) = (quota.space_held, quota.inodes_held);
+    if quota.limits != Limits::default() {
+        let end = |end: u64| i64::try_from(end).unwrap_or(i64::MAX);
+        (space.end, inodes.end) = (end(quota.space_grace_end), end(quota.inodes_grace_end));
     }
 }
 
@@ -126,6 +174,11 @@ fn put_config(file: &mut QuotaFile, config: &Config) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use vz_sys::quota::Limit;
+
+    use super::super::file::Amount;
     use super::*;
 
     #[test]
@@ -144,5 +197,66 @@ mod tests {
         put_config(&mut file, &Config { quotatime: Some(0), ..Config::default() });
         assert_eq!((file.amounts, file.grace), Default::default());
         assert!(!file.has(USERS_ON));
+    }
+
+    #[test]
+    fn grace_goes_on_where_it_was_when_mounted_again() {
+        let mut file = QuotaFile::default();
+        file.amounts.space = Amount { soft: 10, hard: 20, end: 0, held: 0 };
+        let limits = Limits { space: Limit { soft: 10, hard: 20 }, ..Limits::default() };
+        let on = Quota {
+            limits,
+            space_held: 15,
+            space_grace_end: 77,
+            inodes_held: 3,
+            ..Quota::default()
+        };
+        take_use(&mut file, Some(on));
+        let kept = Amount { soft: 10, hard: 20, end: 77, held: 15 };
+        assert_eq!((file.amounts.space, file.amounts.inodes.held), (kept, 3));
+        // What the kernel says without limits.
+        let off = Quota { space_held: 15, inodes_held: 3, ..Quota::default() };
+        let hour = Duration::from_secs(3600);
+        let grace = quota::Grace { space: hour, inodes: hour };
+        assert_eq!(kernel::ends(&file, &off, grace), (77, 0));
+        take_use(&mut file, Some(off));
+        assert_eq!(file.amounts.space, kept);
+        take_use(&mut file, Some(Quota { space_held: 9, space_grace_end: 0, ..on }));
+        assert_eq!(file.amounts.space.end, 0);
+    }
+
+    #[test]
+    fn a_file_that_another_command_holds_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = Node::without_config(Some(directory.path().to_owned()));
+        let id = Ctid::new(101).unwrap();
+        let mut file = QuotaFile::default();
+        Held::open(&node, id).unwrap().keep(&file).unwrap();
+        let path = Place::default().new_file(&node, 101).unwrap();
+        let other = QuotaStore::open(path, 101).unwrap();
+        file.users.object(0, 5).amounts.space.hard = 1024;
+        let held = Held::open(&node, id).unwrap();
+        assert_eq!(held.known, Some(QuotaFile::default()));
+        held.keep(&file).unwrap_err();
+        drop(other);
+        assert_eq!(Held::open(&node, id).unwrap().known, Some(QuotaFile::default()));
+        Held::open(&node, id).unwrap().keep(&file).unwrap();
+        assert_eq!(Held::open(&node, id).unwrap().known, Some(file));
+    }
+
+    #[test]
+    fn limits_of_its_own_project_are_taken_away() {
+        let id = Ctid::new(101).unwrap();
+        let project = |id| Some(Project { id, inherit: false });
+        let limits = Limits { space: Limit { soft: 0, hard: 20 }, ..Limits::default() };
+        let limited = Some(Quota { limits, ..Quota::default() });
+        assert!(is_limited(project(101), id, limited));
+        assert!(!is_limited(project(102), id, limited));
+        assert!(!is_limited(project(101), id, Some(Quota::default())));
+        assert!(!is_limited(None, id, None));
+        let directory = tempfile::tempdir().unwrap();
+        clear(&directory.path().join("none"), id).unwrap();
+        clear(directory.path(), id).unwrap();
+        clear(Path::new("/dev/null"), id).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! Counting a tree, as `init` and vzdqcheck(8) do.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,7 +12,7 @@ use nix::sys::stat::{FileStat, SFlag};
 use vz_sys::tree_walk::{self, Visitor};
 
 use super::error::{Error, Result};
-use super::file::{GROUP, USER, Users};
+use super::file::{Amounts, GROUP, Object, USER, Users};
 use crate::report::Report;
 
 /// `st_blocks` of stat(2) is in units of this many bytes.
@@ -43,8 +43,8 @@ pub struct Count {
 pub fn count(path: &Path, by_user: bool, report: &mut dyn Report) -> Result<Count> {
     report.log(1, &format!("scan mount point begin '{}'", path.display()));
     let directory = open(path)?;
-    let count = Count { users: by_user.then(Users::default), ..Count::default() };
-    let mut counter = Counter { count, seen: HashSet::new() };
+    let owners = by_user.then(HashMap::new);
+    let mut counter = Counter { count: Count::default(), owners, seen: HashSet::new() };
     tree_walk::walk(directory.as_fd(), &mut counter).map_err(|error| {
         match error.source.raw_os_error() {
             Some(errno) if errno == Errno::EXDEV as i32 => Error::CrossesMount,
@@ -55,7 +55,7 @@ pub fn count(path: &Path, by_user: bool, report: &mut dyn Report) -> Result<Coun
             },
         }
     })?;
-    let count = counter.count;
+    let count = Count { users: counter.owners.map(users), ..counter.count };
     report.log(
         1,
         &format!(
@@ -87,8 +87,18 @@ fn open(path: &Path) -> Result<File> {
     File::options().read(true).custom_flags(flags).open(path).map_err(failed("open"))
 }
 
+/// Users and groups in the order of [`Users`].
+fn users(owners: HashMap<(u32, u32), Amounts>) -> Users {
+    let object = |((kind, id), amounts)| Object { id, kind, amounts, flags: 0 };
+    let mut objects: Vec<Object> = owners.into_iter().map(object).collect();
+    objects.sort_unstable_by_key(Object::key);
+    Users { objects, ..Users::default() }
+}
+
 struct Counter {
     count: Count,
+    /// By kind and number. A tree can have a million, in any order.
+    owners: Option<HashMap<(u32, u32), Amounts>>,
     /// Files with several names: by their number, since all lie on one file system.
     seen: HashSet<u64>,
 }
@@ -99,9 +109,9 @@ impl Counter {
         let count = &mut self.count;
         count.space = count.space.saturating_add(space);
         count.inodes += 1;
-        let Some(users) = &mut count.users else { return };
+        let Some(owners) = &mut self.owners else { return };
         for (kind, id) in [(USER, status.st_uid), (GROUP, status.st_gid)] {
-            let amounts = &mut users.object(kind, id).amounts;
+            let amounts = owners.entry((kind, id)).or_default();
             amounts.space.held = amounts.space.held.saturating_add(space);
             amounts.inodes.held += 1;
         }
@@ -111,10 +121,10 @@ impl Counter {
 impl Visitor for Counter {
     const VERB: &'static str = "count";
 
-    fn directory(&mut self, _: BorrowedFd<'_>, status: &FileStat) -> io::Result<()> {
+    fn directory(&mut self, _: BorrowedFd<'_>, status: &FileStat) -> io::Result<bool> {
         self.count.directories += 1;
         self.add(status);
-        Ok(())
+        Ok(true)
     }
 
     fn other(

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::error::Result;
 use super::file::{
-    Grace, LOADED, OBJECT_DIRTY, Object, QuotaFile, USERS_ACTIVE, USERS_EXCEEDED, USERS_ON, Users,
+    Amounts, Grace, LOADED, OBJECT_DIRTY, Object, QuotaFile, USERS_ACTIVE, USERS_EXCEEDED,
+    USERS_ON, Users,
 };
 use super::kernel::Kernel;
 use super::{change, scan};
@@ -25,11 +26,22 @@ pub fn put_usage(users: &mut Users, counted: &Users) {
         object.amounts.space.held = 0;
         object.amounts.inodes.held = 0;
     }
+    let mut new = Vec::new();
     for object in &counted.objects {
-        let known = users.object(object.kind, object.id);
-        known.amounts.space.held = object.amounts.space.held;
-        known.amounts.inodes.held = object.amounts.inodes.held;
+        let mut amounts = Amounts::default();
+        amounts.space.held = object.amounts.space.held;
+        amounts.inodes.held = object.amounts.inodes.held;
+        match users.has(object.kind, object.id) {
+            true => {
+                let known = &mut users.object(object.kind, object.id).amounts;
+                known.space.held = amounts.space.held;
+                known.inodes.held = amounts.inodes.held;
+            }
+            false => new.push(Object { id: object.id, kind: object.kind, amounts, flags: 0 }),
+        }
     }
+    users.objects.extend(new);
+    users.objects.sort_unstable_by_key(Object::key);
     users.objects.retain(|object| !object.is_empty());
 }
 
@@ -166,5 +178,30 @@ mod tests {
         put_usage(&mut users, &counted);
         let left: Vec<_> = users.objects.iter().map(|o| (o.id, o.amounts.space.held)).collect();
         assert_eq!(left, [(2, 0), (3, 7)]);
+    }
+
+    #[test]
+    fn many_users_in_any_order_are_put_at_once() {
+        let many = 100_000;
+        let object = |id| Object { id, flags: LOADED, ..Object::default() };
+        let limited = |id| {
+            let mut object = object(id);
+            object.amounts.inodes.hard = 1;
+            object
+        };
+        let held = |id| {
+            let mut object = object(id);
+            object.amounts.inodes.held = 1;
+            object
+        };
+        // Put one by one, each of the lower half moves all of the upper: minutes.
+        let mut users =
+            Users { objects: (many..2 * many).map(limited).collect(), ..Users::default() };
+        let counted = Users { objects: (0..many).map(held).collect(), ..Users::default() };
+        let begun = std::time::Instant::now();
+        put_usage(&mut users, &counted);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+        assert_eq!(users.objects.len(), 2 * many as usize);
+        assert!(users.objects.is_sorted_by_key(Object::key));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -133,14 +133,33 @@ impl QuotaStore {
     /// # Errors
     /// The file system's. [`Error::Locked`] when another command has made it meanwhile.
     pub fn write(&self, file: &QuotaFile) -> Result<()> {
+        self.put(file, true)
+    }
+
+    /// As [`QuotaStore::write`], but on the disk when the file system likes: for what is written
+    /// anew before long.
+    ///
+    /// # Errors
+    /// As [`QuotaStore::write`].
+    pub fn write_unsynced(&self, file: &QuotaFile) -> Result<()> {
+        self.put(file, false)
+    }
+
+    fn put(&self, file: &QuotaFile, sync: bool) -> Result<()> {
         let written = |error| self.failed("write quota file", error);
+        // Nobody could read it again.
+        if file.length() > LARGEST {
+            return Err(written(Errno::EFBIG.into()));
+        }
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         if self.lock.is_none() {
-            fs::DirBuilder::new().recursive(true).create(directory).map_err(written)?;
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(written)?;
         }
         let new = NewFile::beside(directory).map_err(written)?;
         new.file().write_all(&file.bytes()).map_err(written)?;
-        new.file().sync_all().map_err(written)?;
+        if sync {
+            new.file().sync_all().map_err(written)?;
+        }
         match self.lock {
             Some(_) => new.replace(&self.path).map_err(written)?,
             None => match new.link(&self.path) {
@@ -150,7 +169,10 @@ impl QuotaStore {
                 other => drop(other.map_err(written)?),
             },
         }
-        File::open(directory).and_then(|opened| opened.sync_all()).map_err(written)
+        match sync {
+            true => File::open(directory).and_then(|opened| opened.sync_all()).map_err(written),
+            false => Ok(()),
+        }
     }
 
     /// Removes it.
@@ -201,6 +223,7 @@ fn not_opened(error: io::Error, path: &Path, id: u32) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::Object;
     use super::*;
 
     #[test]
@@ -223,6 +246,20 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         again.remove().unwrap();
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("quota.5");
+        let (new, _) = QuotaStore::make(path.clone(), 5).unwrap();
+        let mut file = QuotaFile::default();
+        file.users.objects = vec![Object::default(); 1_200_000];
+        let error = new.write(&file).unwrap_err();
+        assert!(error.to_string().ends_with("File too large"), "{error}");
+        assert!(!path.exists());
+        file.users.objects.truncate(7);
+        assert_eq!(file.length(), file.bytes().len() as u64);
     }
 
     #[test]
