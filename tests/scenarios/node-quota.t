@@ -7,7 +7,7 @@ node passes limits (CAP_SYS_RESOURCE), so the writing is done without that capab
 
   $ mkdir /var/lib/vz/quota-test
   $ chattr +P -p 4242 /var/lib/vz/quota-test
-  $ setquota -P 4242 1024 2048 10 12 /var/lib/vz
+  $ setquota -P 4242 1024 2048 10 12 /var/lib/vz; setquota -P -t 604800 604800 /var/lib/vz
   $ limited() { setpriv --bounding-set -sys_resource --inh-caps -sys_resource "$@"; }
   $ limited dd if=/dev/zero of=/var/lib/vz/quota-test/big bs=64k count=64 status=none
   dd: error writing '/var/lib/vz/quota-test/big': Disk quota exceeded
