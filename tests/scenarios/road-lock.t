@@ -8,7 +8,7 @@
 
 The lock of a live process holds; a file that names a dead one does not.
 
-  $ sleep 100 & printf '%s\n\n' $! > $lock; vzctl mount $CTID 2>&1 | sed 's/pid [0-9]*/pid N/'
+  $ sleep 100 & until grep -q sleep /proc/$!/comm; do :; done; printf '%s\n\n' $! > $lock; vzctl mount $CTID 2>&1 | sed 's/pid [0-9]*/pid N/'
   Locked by: pid N, cmdline sleep 100
   Container already locked
   $ vzctl mount $CTID 2>/dev/null
