@@ -4,12 +4,14 @@
 # timeout: 1500
 
 One shot at each of some places spread over the whole course of each command (fewer on an emulated
-machine), then what an admin would type next. `die COMMAND...` kills the command, or one of its children, at
-its Nth system call.
+machine), then what an admin would type next. `die N COMMAND...` kills the command at the Nth system call of the
+course that `trace` has: by its name and how often that came before, as strace counts each name
+by itself.
 
   $ shots=120; if grep -q TCG /proc/cpuinfo; then shots=6; fi
   $ state() { vzctl status $CTID | cut -d' ' -f3-; }
-  $ die() { bash -c 'n=$1; shift; strace -qq -o /dev/null -e inject=all:signal=KILL:when=$n "$@"; :' die "$@" >/dev/null 2>&1; }
+  $ die() { local n=$1 name nth; shift; name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); test -n "$name" || return 0
+  >   nth=$(head -n $n trace | grep -c "^$name("); bash -c 'which=$1; shift; strace -qq -o /dev/null -e inject=$which "$@"; :' die "$name:signal=KILL:when=$nth" "$@" >/dev/null 2>&1; }
   $ settle() { for i in $(seq 100); do pgrep -f "vzevent $CTID" >/dev/null || break; sleep 0.1; done; }
   $ clean() { test ! -e /run/vz/$CTID.toml && ! grep -q "/$CTID " /proc/mounts && test ! -e /var/lib/vz/lock/$CTID.lck; }
 

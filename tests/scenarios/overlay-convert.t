@@ -42,7 +42,8 @@ What is the template's is shared again, what is not stays the container's own, a
 Killed anywhere, it is on the one layout or the other, whole; the next one goes through.
 
   $ shots=6; if grep -q TCG /proc/cpuinfo; then shots=1; fi
-  $ die() { bash -c 'n=$1; shift; strace -f -qq -o /dev/null -e inject=all:signal=KILL:when=$n "$@"; :' die "$@" >/dev/null 2>&1; }
+  $ die() { local n=$1 name nth; shift; name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); test -n "$name" || return 0
+  >   nth=$(head -n $n trace | grep -c "^$name("); bash -c 'which=$1; shift; strace -qq -o /dev/null -e inject=$which "$@"; :' die "$name:signal=KILL:when=$nth" "$@" >/dev/null 2>&1; }
   $ for to in overlay simfs; do
   >   from=$(sed -n 's/^VE_LAYOUT="\(.*\)"/\1/p' $C/$CTID.conf)
   >   total=$(strace -qq -o trace vzctl convert $CTID --layout $to >/dev/null 2>&1; wc -l < trace)
