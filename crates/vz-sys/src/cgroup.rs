@@ -40,6 +40,13 @@ pub fn find_hierarchy() -> io::Result<Option<PathBuf>> {
     Ok(mounts.into_iter().find(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point))
 }
 
+/// The number behind a key in a file of one key on each line (Documentation/admin-guide/cgroup-v2.rst,
+/// "flat keyed").
+pub fn value_of(text: &str, key: &str) -> Option<u64> {
+    let value = |line: &str| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok();
+    text.lines().find_map(value)
+}
+
 /// Where the version 2 hierarchy is mounted, if that is one of the usual two places: for who must stay
 /// small.
 pub fn usual_hierarchy() -> Option<&'static Path> {
@@ -204,8 +211,7 @@ impl Cgroup {
 
     /// The CPU time that the group has used, in microseconds; `None` where the kernel does not tell.
     pub fn cpu_time(&self) -> Option<u64> {
-        let text = self.read("cpu.stat").ok()?;
-        text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.trim().parse().ok())
+        value_of(&self.read("cpu.stat").ok()?, "usage_usec")
     }
 
     /// Says whether any process lives in the group or below it.

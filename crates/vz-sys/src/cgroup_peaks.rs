@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, value_of};
 use crate::xattr;
 
 /// The attribute: bytes of each of [`SAMPLED`] and the number of descriptors, a blank between.
@@ -78,10 +78,7 @@ impl Peaks {
 
     /// Says whether anything has risen.
     fn raise(&mut self, text: &str) -> bool {
-        let value = |key: &&str| -> Option<u64> {
-            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?;
-            line.trim().parse().ok()
-        };
+        let value = |key: &&str| value_of(text, key);
         let mut has_risen = false;
         for (keys, most) in SAMPLED.iter().zip(&mut self.memory) {
             let sum = keys.iter().map(value).sum::<Option<u64>>().unwrap_or(0);

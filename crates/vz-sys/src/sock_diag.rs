@@ -127,20 +127,8 @@ const KINDS: [Kind; 9] = [
     Kind { request: || tcp_request(CONNECTED), is_there: has_connections, ..TCP },
     Kind { what: "UDP", request: || inet_request(libc::AF_INET, libc::IPPROTO_UDP), ..INET },
     Kind { what: "UDP", request: || inet_request(libc::AF_INET6, libc::IPPROTO_UDP), ..INET },
-    Kind {
-        what: "raw",
-        place: |usage| &mut usage.raw,
-        is_there: |in_use, _| in_use.raw > 0,
-        request: || inet_request(libc::AF_INET, libc::IPPROTO_RAW),
-        ..INET
-    },
-    Kind {
-        what: "raw",
-        place: |usage| &mut usage.raw,
-        is_there: |in_use, _| in_use.raw > 0,
-        request: || inet_request(libc::AF_INET6, libc::IPPROTO_RAW),
-        ..INET
-    },
+    Kind { request: || inet_request(libc::AF_INET, libc::IPPROTO_RAW), ..RAW },
+    Kind { request: || inet_request(libc::AF_INET6, libc::IPPROTO_RAW), ..RAW },
     Kind {
         what: "unix",
         place: |usage| &mut usage.unix,
@@ -179,6 +167,13 @@ const INET: Kind = Kind {
     request: Vec::new,
     fixed: 72,
     memory: INET_MEMORY,
+};
+
+const RAW: Kind = Kind {
+    what: "raw",
+    place: |usage| &mut usage.raw,
+    is_there: |in_use, _| in_use.raw > 0,
+    ..INET
 };
 
 const TCP: Kind = Kind {

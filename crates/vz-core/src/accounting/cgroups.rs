@@ -319,17 +319,8 @@ fn project_usage(private: &Path, id: Ctid) -> Option<DiskUsage> {
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
+    use crate::accounting::counting::tests::group;
     use crate::state::{Phase, ProcessId};
-
-    /// A group as the kernel shows it, from pairs of file and content.
-    fn group(files: &[(&str, &str)]) -> (tempfile::TempDir, Cgroup) {
-        let directory = tempfile::tempdir().unwrap();
-        for (file, content) in files {
-            std::fs::write(directory.path().join(file), content).unwrap();
-        }
-        let group = Cgroup::open(directory.path()).unwrap();
-        (directory, group)
-    }
 
     #[test]
     fn cpu_in_the_units_of_the_configuration() {

@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use vz_conf::ubc::{PAGE, Resource, UNLIMITED, UbcSet, Unit};
-use vz_sys::cgroup::Cgroup;
+use vz_sys::cgroup::{Cgroup, value_of};
 use vz_sys::cgroup_peaks::Peaks;
 use vz_sys::pty::DEVPTS_MAGIC;
 use vz_sys::{beneath, mount, proc};
@@ -181,12 +181,6 @@ impl<'c> Counting<'c> {
     }
 }
 
-/// The number behind a key, one key on each line.
-fn value_of(text: &str, key: &str) -> Option<u64> {
-    let value = |line: &str| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok();
-    text.lines().find_map(value)
-}
-
 /// Bytes as pages, where a beancounter counts those.
 fn in_unit(value: Option<u64>, unit: Unit) -> Option<u64> {
     value.map(|value| if unit == Unit::Pages { value.div_ceil(PAGE) } else { value })
@@ -251,13 +245,13 @@ fn parse_locks(text: &[u8]) -> HashMap<i32, u64> {
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use vz_conf::ubc::BarrierLimit;
     use vz_sys::cgroup_peaks::SAMPLED;
 
     /// A group as the kernel shows it, from pairs of file and content.
-    fn group(files: &[(&str, &str)]) -> (tempfile::TempDir, Cgroup) {
+    pub(in crate::accounting) fn group(files: &[(&str, &str)]) -> (tempfile::TempDir, Cgroup) {
         let directory = tempfile::tempdir().unwrap();
         for (file, content) in files {
             std::fs::write(directory.path().join(file), content).unwrap();

@@ -12,10 +12,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use vz_conf::ctid::Ctid;
 use vz_conf::exit::Exit;
-use vz_sys::clone::{self, Request};
 use vz_sys::mount::{self, Place};
-use vz_sys::namespace::{self, Namespaces};
-use vz_sys::pidfd::{self, Ended};
 use vz_sys::{beneath, pty};
 
 pub use attach::attach;
@@ -89,38 +86,12 @@ impl Console {
     /// When the container's namespaces cannot be joined, or it has no `/dev/console` to lie on.
     pub fn replace(&self, init: BorrowedFd<'_>, user_namespace: bool) -> Result<()> {
         let failed = || format!("Cannot give the container another {TARGET}");
-        let child = clone::spawn(&Request::default(), || {
-            match attach_inside(self.mount.as_fd(), init, user_namespace) {
-                Ok(()) => 0,
-                // Error numbers end long before exit codes do.
-                Err(error) => error.raw_os_error().filter(|n| (1..256).contains(n)).unwrap_or(255),
-            }
-        })
-        .context(Exit::ResourceError, failed)?;
-        let ended = pidfd::reap_within(child.pidfd.as_fd(), views::PATIENCE)
-            .context(Exit::SystemError, failed)?;
-        match ended {
-            Ended::Code(0) => Ok(()),
-            Ended::Code(number) => Err(io::Error::from_raw_os_error(number)),
-            Ended::Signal(_) => Err(io::ErrorKind::Interrupted.into()),
-        }
-        .context(Exit::SystemError, failed)
+        views::inside(init, user_namespace, || attach_inside(self.mount.as_fd()))
+            .context(Exit::SystemError, failed)
     }
 }
 
-/// Runs with the container's rights in its namespaces, and out of its sight: not in its pid
-/// namespace.
-fn attach_inside(
-    console: BorrowedFd<'_>,
-    init: BorrowedFd<'_>,
-    user_namespace: bool,
-) -> io::Result<()> {
-    if user_namespace {
-        namespace::join(init, Namespaces::MOUNT | Namespaces::USER)?;
-        namespace::become_root()?;
-    } else {
-        namespace::join(init, Namespaces::MOUNT)?;
-    }
+fn attach_inside(console: BorrowedFd<'_>) -> io::Result<()> {
     // The hung-up one, which the guest may have unmounted; nothing else of its may go.
     let old = find_target()?;
     if mount::file_system_type(old.as_fd())? == pty::DEVPTS_MAGIC {

@@ -28,7 +28,7 @@ pub use self::cpu::{DEFAULT_CPUUNITS, units as cpu_units};
 pub use self::in_force::InForce;
 pub use self::inside::{Target, apply_inside};
 pub use self::io::weight_file;
-pub use self::node::{node_units, sum_up_containers, weigh_node};
+pub use self::node::{sum_up_containers, weigh_node};
 use self::table::{Enforced, Row};
 use crate::error::{Error, Result};
 use crate::report::Report;

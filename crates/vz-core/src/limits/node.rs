@@ -9,7 +9,7 @@ use std::io;
 
 use vz_sys::cgroup::Cgroup;
 
-use super::cpu::{units, weight};
+use super::cpu::weight;
 use crate::group::Place;
 
 const WEIGHT: &str = "cpu.weight";
@@ -63,20 +63,21 @@ pub fn weigh_node(place: &Place, cpuunits: u64) -> io::Result<bool> {
     Ok(found)
 }
 
-/// The CPUUNITS of the node's own groups: the most that one of them has.
-pub fn node_units(place: &Place) -> Option<u64> {
-    let root = Cgroup::open(&place.hierarchy).ok()?;
-    let children = root.children().ok()?;
-    let own = children.iter().filter(|name| *name != place.parent().as_os_str());
-    let weights = own.filter_map(|name| root.child(name).ok()?.number(WEIGHT));
-    weights.max().map(units)
-}
-
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
+    use crate::limits::cpu::units;
     use vz_conf::ctid::Ctid;
+
+    /// The CPUUNITS of the node's own groups: the most that one of them has.
+    fn node_units(place: &Place) -> Option<u64> {
+        let root = Cgroup::open(&place.hierarchy).ok()?;
+        let children = root.children().ok()?;
+        let own = children.iter().filter(|name| *name != place.parent().as_os_str());
+        let weights = own.filter_map(|name| root.child(name).ok()?.number(WEIGHT));
+        weights.max().map(units)
+    }
 
     #[test]
     fn both_sides_are_weighed() {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::num::NonZeroU64;
 
 use vz_conf::ctid::Ctid;
-use vz_sys::cgroup::Cgroup;
+use vz_sys::cgroup::{Cgroup, value_of};
 use vz_sys::proc;
 
 use crate::accounting::Activity;
@@ -38,9 +38,7 @@ pub fn cpu_times(node: &Node, running: &[Ctid]) -> BTreeMap<Ctid, CpuTime> {
 
 fn cpu_time(group: &Cgroup) -> Option<CpuTime> {
     let text = group.read("cpu.stat").ok()?;
-    let value = |key: &str| {
-        text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok())
-    };
+    let value = |key: &str| value_of(&text, key);
     Some(CpuTime {
         user: value("user_usec")?,
         // Since Linux 6.12.

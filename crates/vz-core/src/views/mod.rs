@@ -33,7 +33,7 @@ use crate::lock::{self, Outcome};
 use crate::node::Node;
 use crate::state::State;
 
-pub use mounts::{Mount, PATIENCE, place_inside};
+pub use mounts::{Mount, inside, place_inside};
 use tree::{Container, Everything};
 
 /// The program that serves, in the directory of the helpers.

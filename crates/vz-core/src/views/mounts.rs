@@ -14,7 +14,7 @@ use vz_sys::pidfd::{self, Ended};
 use vz_sys::{beneath, mount_table};
 
 /// How long the guest's own file systems (FUSE, over whatever it likes) may keep us.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is to lie somewhere inside.
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +45,22 @@ pub fn place_inside(
         .iter()
         .map(|one| mount_table::count_of(Path::new(one.path), one.kind, Some(pid)))
         .collect::<io::Result<Vec<_>>>()?;
+    inside(init, user_namespace, || place_all(mounts, &found))
+}
+
+/// Does something in the mount namespace of the container behind `init`, with the container's rights, by
+/// a process that the container cannot see: it is not in its pid namespace.
+///
+/// # Errors
+/// When the namespaces cannot be joined, and those of `work`; `TimedOut` when the guest has kept it
+/// waiting.
+pub fn inside(
+    init: BorrowedFd<'_>,
+    user_namespace: bool,
+    work: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
     let child = clone::spawn(&Request::default(), || {
-        match join(init, user_namespace).and_then(|()| place_all(mounts, &found)) {
+        match join(init, user_namespace).and_then(|()| work()) {
             Ok(()) => 0,
             // Error numbers end long before exit codes do.
             Err(error) => error.raw_os_error().filter(|n| (1..256).contains(n)).unwrap_or(255),
