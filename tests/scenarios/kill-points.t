@@ -83,5 +83,6 @@ destroy: a second destroy finishes it.
   >   die $n vzctl destroy $CTID
   >   vzctl destroy $CTID >/dev/null 2>&1; code=$?; test $code = 0 -o $code = 14 || echo "at $n: destroy $code"
   >   test ! -e /var/lib/vz/private/$CTID -a ! -e /etc/vz/conf/$CTID.conf || echo "at $n: not gone"
+  >   clean || echo "at $n: not clean"
   > done
   $ rm -f /etc/vz/conf/$CTID.conf.destroyed

@@ -185,7 +185,11 @@ pub fn run(
     for warning in &container.warnings {
         output.log(warning.level().into(), &warning.to_string());
     }
-    check_it_is_there(command, request, &container)?;
+    check_it_is_there(command, request, &container).inspect_err(|_| {
+        if !container.configured && !command.needs_no_lock() && !request.skip_lock {
+            container.remove_stale_lock();
+        }
+    })?;
     options.cover_passwords()?;
     let _lock = take_lock(command, request, &mut container, output)?;
     if !command.needs_no_lock() {

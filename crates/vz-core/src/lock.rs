@@ -78,6 +78,14 @@ pub fn take(path: &Path) -> io::Result<Outcome> {
     }
 }
 
+/// Removes the lock file `path` when its owner is dead.
+///
+/// # Errors
+/// Those of reading and removing the file; that there is none is not one.
+pub fn remove_stale(path: &Path) -> io::Result<()> {
+    examine(path).map(drop)
+}
+
 /// Makes the file without a name, locked, then links it: `None` when there is one already.
 fn link_new(path: &Path, directory: &Path) -> io::Result<Option<Lock>> {
     let new = NewFile::beside(directory)?;
@@ -211,6 +219,20 @@ mod tests {
         let old = std::time::SystemTime::now() - std::time::Duration::from_secs(86400);
         File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
         assert!(taken(&path).1);
+    }
+
+    #[test]
+    fn only_a_stale_file_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("101.lck");
+        remove_stale(&path).unwrap();
+        let (lock, _) = taken(&path);
+        remove_stale(&path).unwrap();
+        assert!(path.exists());
+        drop(lock);
+        std::fs::write(&path, "999999999\n\n").unwrap();
+        remove_stale(&path).unwrap();
+        assert!(!path.exists());
     }
 
     #[test]
