@@ -15,6 +15,7 @@ pub mod cgroup_peaks;
 pub mod channel;
 pub mod clone;
 pub mod disk;
+pub mod file_system;
 pub mod fnmatch;
 pub mod foreign_init;
 pub mod fuse;

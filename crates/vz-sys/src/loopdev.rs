@@ -256,6 +256,13 @@ impl Device {
         self.number
     }
 
+    /// Its device number, as in `st_dev` of what is mounted from it.
+    pub fn device_number(&self) -> Result<u64, Error> {
+        let status = nix::sys::stat::fstat(&self.fd);
+        let status = status.map_err(|error| failed("read status of", self.name())(error.into()))?;
+        Ok(status.st_rdev)
+    }
+
     /// What it is attached to; `None` when to nothing.
     pub fn status(&self) -> Result<Option<Status>, Error> {
         let mut info = Info::EMPTY;
