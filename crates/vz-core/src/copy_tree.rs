@@ -21,6 +21,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag};
 use vz_sys::beneath;
 
 pub use difference::copy_difference;
+pub(crate) use file::copy_contents;
 
 /// How deep directories may lie in each other: each costs three descriptors.
 const DEEPEST: usize = 250;
