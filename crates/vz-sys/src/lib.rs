@@ -13,6 +13,7 @@ pub mod caps;
 pub mod cgroup;
 pub mod cgroup_peaks;
 pub mod channel;
+pub mod child;
 pub mod clone;
 pub mod disk;
 pub mod file_system;

@@ -87,14 +87,25 @@ fn inflate(file: &File, from: u64, to: u64) -> io::Result<()> {
     Ok(nix::fcntl::fallocate(file, FallocateFlags::empty(), start, length)?)
 }
 
-/// The balloon's directory, if it is there. One of the same name that is the container's is none.
+/// The balloon's directory, if it is there. One of the same name that is the container's is none, and
+/// none that came with an archive, whatever its owner.
 fn find(top: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     let directory = match open_directory(top) {
         Err(Errno::ENOENT | Errno::ELOOP | Errno::ENOTDIR) => return Ok(None),
         other => other?,
     };
-    let is_ours = beneath::status(directory.as_fd())?.st_uid == OWNER;
+    let is_ours = beneath::status(directory.as_fd())?.st_uid == OWNER && has_file(&directory)?;
     Ok(is_ours.then_some(directory))
+}
+
+/// Says whether the balloon's file is in its directory, and is no other's.
+fn has_file(directory: &OwnedFd) -> io::Result<bool> {
+    let file = match beneath::status_at(directory.as_fd(), OsStr::new(FILE)) {
+        Err(Errno::ENOENT) => return Ok(false),
+        other => other?,
+    };
+    let is_file = SFlag::from_bits_truncate(file.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG;
+    Ok(is_file && file.st_uid == OWNER && file.st_nlink == 1)
 }
 
 fn open_directory(top: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
@@ -141,12 +152,70 @@ fn make(top: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 /// Says whether the directory is at its place, with nothing in it but the balloon's own file.
 fn is_alone(top: BorrowedFd<'_>, directory: &OwnedFd) -> io::Result<bool> {
     let place = beneath::status_at(top, OsStr::new(DIRECTORY))?;
-    let ours = beneath::status(directory.as_fd())?;
-    let file = beneath::status_at(directory.as_fd(), OsStr::new(FILE))?;
-    let is_file = SFlag::from_bits_truncate(file.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG;
+    let is_here = place.st_ino == beneath::status(directory.as_fd())?.st_ino;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let names = nix::dir::Dir::openat(directory, ".", flags, Mode::empty())?.into_iter().count();
-    let (here, same) = (place.st_ino == ours.st_ino, file.st_uid == OWNER && file.st_nlink == 1);
     // Its own name, the one above, and the file.
-    Ok(here && same && is_file && names == 3)
+    Ok(is_here && names == 3 && has_file(directory)?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails so")]
+mod tests {
+    use super::*;
+
+    /// A directory where this can be tried: root's, on a file system with flags.
+    fn place() -> Option<tempfile::TempDir> {
+        let directory = tempfile::tempdir().unwrap();
+        let top = File::open(directory.path()).unwrap();
+        let can = inode_flags::get(top.as_fd()).is_ok_and(|flags| {
+            let done = inode_flags::set(top.as_fd(), flags | inode_flags::IMMUTABLE);
+            done.and_then(|()| inode_flags::set(top.as_fd(), flags)).is_ok()
+        });
+        if !can {
+            eprintln!("skipped: no immutable files here");
+        }
+        can.then_some(directory)
+    }
+
+    #[test]
+    fn it_grows_shrinks_and_goes() {
+        let Some(directory) = place() else { return };
+        let top = File::open(directory.path()).unwrap();
+        for bytes in [1 << 20, 3 << 20, 4096] {
+            set(top.as_fd(), bytes).unwrap();
+            assert_eq!(size(top.as_fd()).unwrap(), bytes);
+            assert!(std::fs::remove_file(directory.path().join(".balloon/blocks")).is_err());
+            assert!(
+                std::fs::rename(directory.path().join(".balloon"), directory.path().join("x"))
+                    .is_err()
+            );
+        }
+        // More than there is: it stays as it was.
+        assert!(set(top.as_fd(), 1 << 60).is_err());
+        assert_eq!(size(top.as_fd()).unwrap(), 4096);
+        set(top.as_fd(), 0).unwrap();
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_the_containers_stays() {
+        let Some(directory) = place() else { return };
+        let top = File::open(directory.path()).unwrap();
+        let own = directory.path().join(".balloon");
+        std::os::unix::fs::symlink("/etc", &own).unwrap();
+        assert!(set(top.as_fd(), 4096).is_err());
+        std::fs::remove_file(&own).unwrap();
+        std::fs::create_dir(&own).unwrap();
+        nix::unistd::mkfifo(&own.join(FILE), Mode::S_IRUSR).unwrap();
+        beneath::change_owner(File::open(&own).unwrap().as_fd(), OWNER, OWNER).unwrap();
+        assert!(set(top.as_fd(), 4096).is_err());
+        assert_eq!(size(top.as_fd()).unwrap(), 0);
+        remove(top.as_fd()).unwrap();
+        assert!(own.join(FILE).exists());
+        // An empty directory is nobody's loss: one that was killed leaves such.
+        std::fs::remove_file(own.join(FILE)).unwrap();
+        set(top.as_fd(), 4096).unwrap();
+        set(top.as_fd(), 0).unwrap();
+    }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use vz_conf::exit::Exit;
+use vz_sys::child;
 
 use crate::description::PATH;
 use crate::error::{Error, Result};
@@ -64,7 +65,10 @@ fn mend(image: &Path, options: &[&str]) -> Result<(), String> {
 
 fn run(command: &mut Command) -> Result<Output, String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    command.output().map_err(|error| format!("{name}: {error} (package e2fsprogs)"))
+    // Whoever takes the lock next must be alone with the image.
+    child::die_with_parent(command)
+        .output()
+        .map_err(|error| format!("{name}: {error} (package e2fsprogs)"))
 }
 
 /// What it has said of what went wrong, in one line: its last one.
