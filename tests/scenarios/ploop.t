@@ -57,16 +57,21 @@ Stopped: it grows as well, shrinks by a balloon, and offline for good.
   200 0
   200 120
   80 0
-  $ grep -c '<Disk_size>163840<' $I/DiskDescriptor.xml; put --diskspace 17M --offline-resize | sed 's/:.*//'; mib; put --diskspace 1M
+  $ grep -c '<Disk_size>163840<' $I/DiskDescriptor.xml; put --diskspace 1M
   1
-  80
   DISKSPACE 1024 KB is too little for an image: 16384 at least
   Error: failed to apply some parameters, not saving configuration file!
   [21]
-  $ vzctl mount $CTID >/dev/null; put --diskspace 100M --offline-resize; vzctl umount $CTID
+  $ vzctl mount $CTID >/dev/null; head -c 40M /dev/urandom > $R/big; put --diskspace 100M --offline-resize; vzctl umount $CTID
   Option --offline-resize can't be used on a mounted container
   Error: failed to apply some parameters, not saving configuration file!
   Container is unmounted
+  $ put --diskspace 30M --offline-resize | sed 's/image: .*/image/'; ls $I; echo $(mib) $(balloon); vzctl mount $CTID >/dev/null; rm $R/big; vzctl umount $CTID >/dev/null
+  Failed to resize image
+  Error: failed to apply some parameters, not saving configuration file!
+  DiskDescriptor.xml
+  root.hdd
+  80 0
 
 What the mount is told; what could harm the node it is not told.
 
@@ -102,8 +107,8 @@ Killed at any system call: the old size or the new one, the one layout or the ot
   $ die() { n=$1; shift; name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); test -n "$name" || return 0
   >   nth=$(head -n $n trace | grep -c "^$name("); bash -c 'which=$1; shift; strace -qq -o killed -e inject=$which "$@"; :' die "$name:signal=KILL:when=$nth" "$@" >/dev/null 2>&1
   >   grep -q 'killed by SIGKILL' killed || echo "not killed at $n, $name $nth"; }
-  $ check() { size=$(stat -c %s $I/root.hdd); told=$(sed -n 's/^DISKSPACE=".*:\(.*\)"/\1/p' $C); rest=$(balloon)
-  >   test "$(files)" = "$before" || echo "at $1: not the same files"
+  $ check() { test "$(files)" = "$before" || echo "at $1: not the same files"
+  >   rest=$(balloon); size=$(stat -c %s $I/root.hdd); told=$(sed -n 's/^DISKSPACE=".*:\(.*\)"/\1/p' $C)
   >   test $(((size >> 20) - rest)) = $((told >> 10)) || echo "at $1: told $told, image $size, held back $rest"
   >   test "$(ls $I | xargs)" = "DiskDescriptor.xml root.hdd" || echo "at $1: left: $(ls $I)"
   >   e2fsck -fn $I/root.hdd >/dev/null 2>&1 || echo "at $1: broken"; }
@@ -111,7 +116,7 @@ Killed at any system call: the old size or the new one, the one layout or the ot
   >   read -r from to offline <<< "$way"
   >   put --diskspace $from --offline-resize; total=$(strace -qq -o trace vzctl set $CTID --diskspace $to $offline --save >/dev/null 2>&1; wc -l < trace)
   >   for n in $(seq 60 $(((total - 60) / shots + 1)) $total); do
-  >     put --diskspace $from --offline-resize; die $n vzctl set $CTID --diskspace $to $offline --save; vzctl status $CTID >/dev/null; check "$n of $total, $way"
+  >     put --diskspace $from --offline-resize; die $n vzctl set $CTID --diskspace $to $offline --save; check "$n of $total, $way"
   >   done; put --diskspace $to --offline-resize
   > done
   $ for way in 'ploop simfs' 'simfs ploop'; do

@@ -23,7 +23,7 @@ use vz_sys::overlay::UPPER;
 
 use crate::container::Container;
 use crate::copy_tree::{self, CopyError};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, OsText, Result};
 use crate::layout::ploop::balloon;
 use crate::layout::{self, View};
 use crate::lifecycle::destroy::{discard, temporary_area};
@@ -173,7 +173,7 @@ fn copy_failed(error: CopyError, layout: Layout) -> Error {
         Layout::Ploop(_) => Exit::PloopConvertFailed,
         _ => Exit::UnpackFailed,
     };
-    let is_full = |source: &io::Error| source.raw_os_error() == Some(nix::libc::ENOSPC);
+    let is_full = |source: &OsText| source.0.raw_os_error() == Some(nix::libc::ENOSPC);
     match &error {
         CopyError::Cancelled => Error::Cancelled,
         CopyError::File { source, .. } if is_full(source) && exit == Exit::UnpackFailed => {
