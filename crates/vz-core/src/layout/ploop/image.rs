@@ -39,22 +39,17 @@ pub fn open(image: &Path) -> Result<File> {
     )
 }
 
-/// Says whether the image is on a loop device.
-///
-/// # Errors
-/// When the devices cannot be looked at.
-pub fn is_attached(image: &Path) -> Result<bool> {
+fn is_attached(image: &Path) -> Result<bool> {
     Ok(!attached(image, &open(image)?)?.is_empty())
 }
 
-/// Waits until the image is on no loop device: the kernel takes it off a moment after the umount, and
+/// Waits, as long as `patience`, until the image is on no loop device: the kernel takes it off a moment after the umount, and
 /// later while a program of the node looks at it, or a mount out of sight is in use.
 ///
 /// # Errors
-/// As [`is_attached`].
-pub fn wait_detached(image: &Path) -> Result<bool> {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    let end = Instant::now() + PATIENCE;
+/// When the devices cannot be looked at.
+pub fn wait_detached(image: &Path, patience: Duration) -> Result<bool> {
+    let end = Instant::now() + patience;
     while is_attached(image)? {
         if Instant::now() >= end {
             return Ok(false);

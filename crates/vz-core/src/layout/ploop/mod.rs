@@ -14,6 +14,7 @@ mod tools;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -29,6 +30,10 @@ use crate::error::{Context, Error, Result};
 const DEFAULT_SIZE: u64 = 10 << 30;
 /// An ext4 file system below this size has no room for a journal, in bytes.
 const LEAST_SIZE: u64 = 16 << 20;
+
+/// How long the kernel, and programs of the node that look at it, may have a loop device after its
+/// last umount.
+const A_MOMENT: Duration = Duration::from_millis(500);
 
 /// The layout.
 pub struct Ploop;
@@ -64,8 +69,8 @@ impl Storage for Ploop {
     fn mount(&self, container: &Container<'_>, _view: View, skip_fsck: bool) -> Result<OwnedFd> {
         descriptor::check(&directory(&container.private))?;
         let image = image_path(&container.private);
-        // Being attached already it is mounted still, out of sight: for whoever uses it there.
-        if !skip_fsck && !image::is_attached(&image)? {
+        // One that stays attached is mounted still, out of sight: for whoever uses it there.
+        if !skip_fsck && image::wait_detached(&image, A_MOMENT)? {
             tools::check_file_system(&image)?;
         }
         image::mount(&image, container.config.mount_opts.as_deref())

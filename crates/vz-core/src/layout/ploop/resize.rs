@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use vz_conf::change::Change;
@@ -27,6 +28,9 @@ use crate::container::Container;
 use crate::copy_tree;
 use crate::error::{Context, Error, OsText, Result};
 use crate::layout::{Storage, View};
+
+/// How long an offline resize waits for others to let go of the image.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Says what DISKSPACE a resize is for that is under way.
 fn note_path(container: &Container<'_>) -> PathBuf {
@@ -186,6 +190,11 @@ fn resize_mounted(container: &Container<'_>, size: u64) -> Result<()> {
         drop(mounted);
         return resize_copy(container, size);
     }
+    // Before the configuration says so.
+    nix::unistd::syncfs(&mounted.top)
+        .map_err(io::Error::from)
+        .and_then(|()| mounted.image.sync_all())
+        .map_err(failed_io("sync the image"))?;
     let length = mounted.image.metadata().map_err(failed_io("look at the image"))?.len();
     descriptor::write(&directory(&container.private), length)
 }
@@ -242,7 +251,7 @@ fn not_shrunk(error: io::Error) -> Error {
 fn resize_copy(container: &Container<'_>, size: u64) -> Result<()> {
     let image = image_path(&container.private);
     descriptor::check(&directory(&container.private))?;
-    if !image::wait_detached(&image)? {
+    if !image::wait_detached(&image, PATIENCE)? {
         return Err(failed(format!("{} is in use", image.display())));
     }
     let copy = copy_path(&image);
@@ -277,7 +286,7 @@ fn resize_alone(image: &Path, file: &File, size: u64) -> Result<()> {
     let top = open_top(&mounted).map_err(|error| failed_io("open the copy")(error.into()))?;
     balloon::set(top.as_fd(), 0).map_err(failed_io("give the balloon back"))?;
     drop((top, mounted));
-    if !image::wait_detached(image)? {
+    if !image::wait_detached(image, PATIENCE)? {
         return Err(failed(format!("{} is in use", image.display())));
     }
     let length = file.metadata().map_err(failed_io("look at the copy"))?.len();
