@@ -12,6 +12,7 @@ use std::path::Path;
 use vz_conf::change::{Change, OptionName};
 use vz_conf::context::Context;
 use vz_conf::ctid::Ctid;
+use vz_conf::disk_descriptor::DiskDescriptor;
 use vz_conf::file::ConfFile;
 use vz_conf::param::{Commands, PARAMS, ParamId, by_option};
 use vz_conf::{Config, Scope};
@@ -21,8 +22,25 @@ use vzctl::getopt::{LongOption, Scanner, Table};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: &[Target] =
-    &[("config", config), ("set", set), ("getopt", getopt), ("values", values)];
+pub const TARGETS: &[Target] = &[
+    ("config", config),
+    ("set", set),
+    ("getopt", getopt),
+    ("values", values),
+    ("disk_descriptor", disk_descriptor),
+];
+
+/// Any bytes as a DiskDescriptor.xml: what is taken names plain files only, and is the same when it is
+/// written and read again.
+pub fn disk_descriptor(bytes: &[u8]) {
+    let Ok(disk) = DiskDescriptor::parse(bytes) else { return };
+    let plain = |name: &str| !name.contains('/') && !matches!(name, "" | "." | "..");
+    assert!(disk.images.iter().all(|image| plain(&image.file)), "a file outside");
+    match DiskDescriptor::parse(disk.to_string().as_bytes()) {
+        Ok(again) => assert_eq!(again, disk, "what was written"),
+        Err(error) => panic!("what was written is not read: {error}"),
+    }
+}
 
 fn context() -> Context {
     Ctid::new(101).map_or_else(|| Context::new(Ctid::NODE), Context::new)

@@ -20,7 +20,10 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, Mode, SFlag};
 use vz_sys::beneath;
 
+use crate::error::OsText;
+
 pub use difference::copy_difference;
+pub(crate) use file::copy_contents;
 
 /// How deep directories may lie in each other: each costs three descriptors.
 const DEEPEST: usize = 250;
@@ -37,7 +40,7 @@ pub enum CopyError {
         /// The file, as a path from the top of the tree.
         path: PathBuf,
         /// Why it failed.
-        source: io::Error,
+        source: OsText,
     },
     /// Directories lie too deep in each other.
     #[error("cannot copy '{}': more than {DEEPEST} directories in each other", .0.display())]
@@ -59,7 +62,7 @@ impl<T, E: Into<io::Error>> At<T> for std::result::Result<T, E> {
         self.map_err(|error| CopyError::File {
             action,
             path: path.to_owned(),
-            source: error.into(),
+            source: OsText(error.into()),
         })
     }
 }

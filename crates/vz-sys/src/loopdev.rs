@@ -167,14 +167,18 @@ impl LoopDevices {
 
     /// Opens a device that exists.
     pub fn open(&self, number: u32) -> Result<Device, Error> {
+        self.open_for(number, true)
+    }
+
+    fn open_for(&self, number: u32, writing: bool) -> Result<Device, Error> {
         let name = format!("loop{number}");
         let text = fs::read_to_string(self.sysfs.join("block").join(&name).join("dev"))
             .map_err(failed("read the device number of", &name))?;
         let numbers = parse_numbers(&text)
             .ok_or_else(|| io::Error::other(format!("not MAJOR:MINOR: {:?}", text.trim())))
             .map_err(failed("read the device number of", &name))?;
-        let fd = self.open_node(&name, SFlag::S_IFBLK, numbers).map_err(failed("open", &name))?;
-        Ok(Device { fd: fd.into(), number })
+        let fd = self.open_node(&name, SFlag::S_IFBLK, numbers, writing);
+        Ok(Device { fd: fd.map_err(failed("open", &name))?.into(), number })
     }
 
     /// The devices attached to this very file (its device and inode, whatever its name).
@@ -183,7 +187,8 @@ impl LoopDevices {
             .map_err(|error| failed("read status of", "the file")(error.into()))?;
         let mut found = Vec::new();
         for number in self.attached()? {
-            let file = self.open(number).and_then(|device| device.status());
+            // Whatever was open for writing udev looks at again, and has it open for that.
+            let file = self.open_for(number, false).and_then(|device| device.status());
             match file {
                 Ok(Some(Status { file, .. })) if file == (status.st_dev, status.st_ino) => {
                     found.push(number);
@@ -217,17 +222,23 @@ impl LoopDevices {
     }
 
     fn open_control(&self) -> Result<File, Error> {
-        self.open_node("loop-control", SFlag::S_IFCHR, CONTROL)
+        self.open_node("loop-control", SFlag::S_IFCHR, CONTROL, true)
             .map_err(failed("open", self.devices.join("loop-control").display()))
     }
 
-    fn open_node(&self, name: &str, kind: SFlag, numbers: (u64, u64)) -> io::Result<File> {
+    fn open_node(
+        &self,
+        name: &str,
+        kind: SFlag,
+        numbers: (u64, u64),
+        writing: bool,
+    ) -> io::Result<File> {
         let path = self.devices.join(name);
         // Looked at before it is opened, so that nothing but a device is ever opened, and the
         // open file again, so that it is this device.
         match fs::symlink_metadata(&path) {
             Ok(metadata) if is_node(&metadata, kind, numbers) => {
-                let file = open_device(&path)?;
+                let file = open_device(&path, writing)?;
                 if is_node(&file.metadata()?, kind, numbers) {
                     return Ok(file);
                 }
@@ -236,15 +247,21 @@ impl LoopDevices {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        self.open_private_node(name, kind, numbers)
+        self.open_private_node(name, kind, numbers, writing)
     }
 
     /// Makes a node only to open it.
-    fn open_private_node(&self, name: &str, kind: SFlag, numbers: (u64, u64)) -> io::Result<File> {
+    fn open_private_node(
+        &self,
+        name: &str,
+        kind: SFlag,
+        numbers: (u64, u64),
+        writing: bool,
+    ) -> io::Result<File> {
         let thread = nix::unistd::gettid(); // one name for each who may do this now
         let path = self.private.join(format!("{name}.{thread}"));
         mknod(&path, kind, Mode::S_IRUSR | Mode::S_IWUSR, makedev(numbers.0, numbers.1))?;
-        let opened = open_device(&path);
+        let opened = open_device(&path, writing);
         fs::remove_file(&path)?;
         opened
     }
@@ -254,6 +271,13 @@ impl Device {
     /// The number N of `/dev/loopN`.
     pub fn number(&self) -> u32 {
         self.number
+    }
+
+    /// Its device number, as in `st_dev` of what is mounted from it.
+    pub fn device_number(&self) -> Result<u64, Error> {
+        let status = nix::sys::stat::fstat(&self.fd);
+        let status = status.map_err(|error| failed("read status of", self.name())(error.into()))?;
+        Ok(status.st_rdev)
     }
 
     /// What it is attached to; `None` when to nothing.
@@ -333,13 +357,16 @@ fn vanished(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENXIO | libc::ENODEV))
 }
 
-fn open_device(path: &Path) -> io::Result<File> {
+fn open_device(path: &Path, writing: bool) -> io::Result<File> {
     // Writing is tried first: a device can be attached for writing only through such.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let open = |write| OpenOptions::new().read(true).write(write).custom_flags(flags).open(path);
-    match open(true) {
-        // A device whose file is read-only.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EROFS | libc::EACCES)) => {
+    match open(writing) {
+        // A device whose file is read-only; or that is mounted, where the kernel lets nobody write to
+        // such (CONFIG_BLK_DEV_WRITE_MOUNTED).
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::EROFS | libc::EACCES | libc::EBUSY)) =>
+        {
             open(false)
         }
         opened => opened,

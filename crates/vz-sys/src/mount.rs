@@ -73,6 +73,10 @@ bitflags::bitflags! {
         const NO_EXEC = 0x8;
         /// Access times are not written.
         const NO_ATIME = 0x10;
+        /// Access times are always written.
+        const STRICT_ATIME = 0x20;
+        /// Access times of directories are not written.
+        const NO_DIR_ATIME = 0x80;
     }
 }
 

@@ -31,6 +31,7 @@ use crate::addresses;
 use crate::container::is_mounted;
 use crate::error::OsText;
 use crate::group::{self, Place};
+use crate::layout::ploop::balloon;
 use crate::limits::{self, InForce};
 use crate::node::Node;
 use crate::sockets::{self, Usage};
@@ -289,10 +290,13 @@ fn image_usage(root: &Path) -> Option<DiskUsage> {
     }
     let status = statvfs(root).ok()?;
     let kib = |blocks: u64| blocks.saturating_mul(status.fragment_size()) / 1024;
+    // What an image was shrunk by is neither the container's to use nor used by it.
+    let held_back = File::open(root).and_then(|top| balloon::size(top.as_fd())).unwrap_or(0) / 1024;
+    let blocks = kib(status.blocks()).saturating_sub(held_back);
     let counter =
         |all: u64, free: u64| DiskCounter { usage: all.saturating_sub(free), soft: all, hard: all };
     Some(DiskUsage {
-        space: counter(kib(status.blocks()), kib(status.blocks_free())),
+        space: counter(blocks, kib(status.blocks_free())),
         inodes: counter(status.files(), status.files_free()),
     })
 }

@@ -40,7 +40,7 @@ pub(super) fn copy_regular(
 }
 
 /// Data by data; the kernel copies it, or shares it where the file system can (copy_file_range(2)).
-fn copy_contents(mut source: &File, mut copy: &File) -> io::Result<()> {
+pub(crate) fn copy_contents(mut source: &File, mut copy: &File) -> io::Result<()> {
     let size = source.metadata()?.len();
     copy.set_len(size)?;
     let mut offset = 0;

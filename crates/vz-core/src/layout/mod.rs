@@ -1,7 +1,7 @@
 //! Where a container's files lie: one trait, one file for each layout.
 
 mod overlay;
-mod ploop;
+pub mod ploop;
 mod simfs;
 
 use std::fs::File;

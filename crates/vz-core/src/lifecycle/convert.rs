@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,8 @@ use vz_sys::overlay::UPPER;
 
 use crate::container::Container;
 use crate::copy_tree::{self, CopyError};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, OsText, Result};
+use crate::layout::ploop::balloon;
 use crate::layout::{self, View};
 use crate::lifecycle::destroy::{discard, temporary_area};
 use crate::report::{Report, Silent};
@@ -124,6 +125,10 @@ fn build(
         area,
     )?;
     let place = layout::of(layout).make(&after, area)?;
+    if matches!(layout, Layout::Ploop(_)) {
+        // Of a new file system's own making: the container has one when it had one.
+        let _ = beneath::remove_directory(place.as_fd(), "lost+found".as_ref());
+    }
     let copied = match &shared {
         None => copy_tree::copy_tree(files.as_fd(), place.as_fd()),
         Some(held) => {
@@ -134,12 +139,29 @@ fn build(
             copy_tree::copy_difference(files.as_fd(), below.as_fd(), upper.as_fd())
         }
     };
-    copied.map_err(copy_failed)?;
+    copied.map_err(|error| copy_failed(error, layout))?;
+    if matches!(container.layout(), Layout::Ploop(_)) {
+        let copy = if shared.is_some() { area.join(UPPER) } else { PathBuf::new() };
+        remove_balloon(place.as_fd(), &copy).at(Exit::UnpackFailed, "Cannot clean", area)?;
+    }
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     beneath::open_beneath(place.as_fd(), ".".as_ref(), flags, Mode::empty())
         .and_then(nix::unistd::syncfs)
         .at(Exit::UnpackFailed, "Cannot sync", area)?;
+    if matches!(layout, Layout::Ploop(_)) {
+        // The image lies on another file system than the files in it.
+        drop(place);
+        layout::of(layout).settle(area)?;
+    }
     Ok(shared)
+}
+
+/// What held blocks of an image back is no file of the container.
+fn remove_balloon(place: BorrowedFd<'_>, upper: &Path) -> io::Result<()> {
+    if upper.as_os_str().is_empty() {
+        return balloon::remove(place);
+    }
+    balloon::remove(File::open(upper)?.as_fd())
 }
 
 fn hold_template(container: &Container<'_>, report: &mut dyn Report) -> Result<Held> {
@@ -149,14 +171,18 @@ fn hold_template(container: &Container<'_>, report: &mut dyn Report) -> Result<H
     store::hold(container.node, &template, report, &mut |_| {})
 }
 
-fn copy_failed(error: CopyError) -> Error {
-    let is_full = |source: &io::Error| source.raw_os_error() == Some(nix::libc::ENOSPC);
+fn copy_failed(error: CopyError, layout: Layout) -> Error {
+    let exit = match layout {
+        Layout::Ploop(_) => Exit::PloopConvertFailed,
+        _ => Exit::UnpackFailed,
+    };
+    let is_full = |source: &OsText| source.0.raw_os_error() == Some(nix::libc::ENOSPC);
     match &error {
         CopyError::Cancelled => Error::Cancelled,
-        CopyError::File { source, .. } if is_full(source) => {
+        CopyError::File { source, .. } if is_full(source) && exit == Exit::UnpackFailed => {
             Error::Refused(Exit::NoDiskSpace, format!("Conversion failed: {error}"))
         }
-        _ => Error::Refused(Exit::UnpackFailed, format!("Conversion failed: {error}")),
+        _ => Error::Refused(exit, format!("Conversion failed: {error}")),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Commands for containers whose files are in an image: `snapshot*`, `convert`, `compact`. What is
-//! checked before; but for a conversion between simfs and overlay, the actions themselves are
-//! refused: this version cannot.
+//! checked before; snapshots themselves are refused: this version cannot.
 
 use vz_conf::exit::Exit;
 use vz_conf::layout::Layout;
 
 use crate::container::Container;
 use crate::error::{Error, Result};
+use crate::layout::ploop::resize;
 use crate::lifecycle::convert;
 use crate::report::Report;
 
@@ -46,23 +46,17 @@ pub fn convert(
         report.info(&format!("CT is already on {}", layout.stored()));
         return Ok(());
     }
-    if is_image(container) {
-        return refuse(Exit::InvalidValue, "Only conversion to ploop is supported");
-    }
     if container.is_running()? {
         return refuse(Exit::Running, "CT is running (stop it first)");
     }
     if container.is_mounted() {
         return refuse(Exit::Mounted, "CT is mounted (umount it first)");
     }
-    if !matches!(layout, Layout::Ploop(_)) {
-        container.require_private()?;
-        return convert::convert(container, layout, report);
-    }
-    if container.config.diskspace.is_none() {
+    if matches!(layout, Layout::Ploop(_)) && container.config.diskspace.is_none() {
         return refuse(Exit::DiskspaceNotSet, "Error: diskspace not set");
     }
-    refuse(Exit::PloopConvertFailed, "Conversion to ploop is not supported by this version")
+    container.require_private()?;
+    convert::convert(container, layout, report)
 }
 
 /// `compact`: gives unused blocks of an image back to the node.
@@ -78,5 +72,8 @@ pub fn compact(container: &Container<'_>, report: &mut dyn Report) -> Result<()>
         report.info("Compact only makes sense for ploop containers");
         return Ok(());
     }
-    refuse(Exit::CompactFailed, "Compacting an image is not supported by this version")
+    resize::compact(container).map_err(|error| match error.line() {
+        None => error,
+        Some(line) => Error::Refused(Exit::CompactFailed, line),
+    })
 }

@@ -14,6 +14,7 @@ use crate::addresses;
 use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
 use crate::group::Place;
+use crate::layout::ploop::resize;
 use crate::lifecycle::stop::open_init;
 use crate::lifecycle::{console, convert, mounting};
 use crate::limits::{self, InForce};
@@ -139,6 +140,10 @@ pub(super) fn forget(container: &Container<'_>) -> Result<()> {
 /// As [`all`].
 pub fn recover(container: &Container<'_>, report: &mut dyn Report) -> Result<bool> {
     convert::finish(container)?;
+    if let Err(error) = resize::finish(container) {
+        // It stays as it is; whatever was called may still be done.
+        report.error(&error.to_string());
+    }
     let Some(state) = container.state()? else { return Ok(false) };
     let pending = state.phase == Phase::Restarting
         && state.monitor.is_some_and(|vzevent| vzevent.is_running());

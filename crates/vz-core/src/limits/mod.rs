@@ -421,7 +421,6 @@ pub fn is_saved_only(id: ParamId) -> bool {
             | ParamId::Devnodes
             | ParamId::Pci
             | ParamId::PciDel
-            | ParamId::MountOpts
             | ParamId::Quotaugidlimit
             | ParamId::Meminfo
             | ParamId::Features

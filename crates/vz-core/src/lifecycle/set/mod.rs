@@ -15,6 +15,7 @@ use vz_conf::param::{ParamId, Scope};
 
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
+use crate::layout::ploop::resize;
 use crate::report::Report;
 use crate::{dist, limits, names};
 
@@ -28,6 +29,8 @@ pub fn set(container: &mut Container<'_>, change: &Change, report: &mut dyn Repo
         true => set_node(container, &change, report),
         false => set_container(container, &mut change, report),
     };
+    // Last of all: what is saved then is what the image has, whatever else was asked for.
+    let done = done.and_then(|()| resize_image(container, &change, report));
     if let Err(error) = done {
         if let Some(line) = error.line() {
             report.error(&line);
@@ -38,9 +41,32 @@ pub fn set(container: &mut Container<'_>, change: &Change, report: &mut dyn Repo
         return Err(Error::Reported(error.exit()));
     }
     match change.save {
-        true => save(container, &change, report),
-        false => warn_unsaved(container, &change, report),
+        true => save(container, &change, report)?,
+        false => warn_unsaved(container, &change, report)?,
     }
+    match resizes(container, &change) {
+        true => resize::settle(container),
+        false => Ok(()),
+    }
+}
+
+/// Says whether an image gets another size.
+fn resizes(container: &Container<'_>, change: &Change) -> bool {
+    let is_image = !container.id.is_node() && matches!(container.layout(), Layout::Ploop(_));
+    is_image && change.values.diskspace.is_some()
+}
+
+fn resize_image(container: &Container<'_>, change: &Change, report: &mut dyn Report) -> Result<()> {
+    let Some(diskspace) = change.values.diskspace.filter(|_| resizes(container, change)) else {
+        return Ok(());
+    };
+    resize::resize(container, diskspace, change.offline_resize)?;
+    if !change.offline_resize && container.is_unmapped()? && resize::is_held_back(container)? {
+        report.error(
+            "Warning: without a user namespace root inside can take back what the image has shrunk by",
+        );
+    }
+    Ok(())
 }
 
 /// The node itself, CT0, takes CPU units; its processes are in no group of ours that could have
@@ -180,10 +206,6 @@ fn check_image(
             let text = format!("Option --offline-resize can't be used on a {state} container");
             return Err(Error::Refused(Exit::InvalidValue, text));
         }
-        return Err(Error::Refused(
-            Exit::PloopResizeFailed,
-            "Failed to resize image: not supported by this version".into(),
-        ));
     }
     if change.values.diskinodes.is_some() {
         report.info("Warning: --diskinodes is ignored for ploop-based container");

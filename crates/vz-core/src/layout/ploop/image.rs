@@ -1,0 +1,138 @@
+//! The image, its loop device and its mount.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use vz_conf::exit::Exit;
+use vz_conf::mount_options::{MountAttribute, MountOptions};
+use vz_sys::loopdev::{self, Device, LoopDevices};
+use vz_sys::mount::{self, Attributes, Setting};
+
+use crate::error::{Context, Error, Result};
+
+/// Makes the empty image: a hole of `size` bytes.
+///
+/// # Errors
+/// When it is there already, or cannot be made.
+pub fn make(image: &Path, size: u64) -> Result<()> {
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(image)
+        .and_then(|file| file.set_len(size))
+        .at(Exit::NoDiskSpace, "Cannot make the image", image)
+}
+
+/// Opens the image for writing; a link there is not followed.
+///
+/// # Errors
+/// Those of open(2).
+pub fn open(image: &Path) -> Result<File> {
+    File::options().read(true).write(true).custom_flags(nix::libc::O_NOFOLLOW).open(image).at(
+        Exit::PloopMountFailed,
+        "Cannot open the image",
+        image,
+    )
+}
+
+fn is_attached(image: &Path) -> Result<bool> {
+    Ok(!attached(image, &open(image)?)?.is_empty())
+}
+
+/// Waits, as long as `patience`, until the image is on no loop device: the kernel takes it off a moment after the umount, and
+/// later while a program of the node looks at it, or a mount out of sight is in use.
+///
+/// # Errors
+/// When the devices cannot be looked at.
+pub fn wait_detached(image: &Path, patience: Duration) -> Result<bool> {
+    let end = Instant::now() + patience;
+    while is_attached(image)? {
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(true)
+}
+
+/// The loop devices that the image is on.
+///
+/// # Errors
+/// When the devices cannot be looked at.
+pub fn attached(image: &Path, file: &File) -> Result<Vec<Device>> {
+    let failed = |error: loopdev::Error| no_device(image, &error);
+    let devices = devices();
+    let mut found = Vec::new();
+    for number in devices.find(file.as_fd()).map_err(failed)? {
+        found.push(devices.open(number).map_err(failed)?);
+    }
+    Ok(found)
+}
+
+fn devices() -> LoopDevices {
+    LoopDevices { devices: "/dev".into(), sysfs: "/sys".into(), private: "/run/vz".into() }
+}
+
+fn no_device(image: &Path, error: &loopdev::Error) -> Error {
+    let text = format!("No loop device for {}: cannot {error}", image.display());
+    Error::Refused(Exit::PloopMountFailed, text)
+}
+
+/// Makes the mount of the image, attached nowhere yet; `options` are those of MOUNT_OPTS.
+///
+/// # Errors
+/// For an option that is not known, and when it cannot be mounted.
+pub fn mount(image: &Path, options: Option<&str>) -> Result<OwnedFd> {
+    let options: MountOptions = options
+        .unwrap_or_default()
+        .parse()
+        .map_err(|error| Error::Refused(Exit::PloopMountFailed, format!("MOUNT_OPTS: {error}")))?;
+    let file = open(image)?;
+    // Kept until it is mounted: the kernel detaches it when the last one who has it is gone.
+    let device = attach(image, &file)?;
+    // Its usual name is what df shows; where the node lacks it, the descriptor will do.
+    let usual = format!("/dev/loop{}", device.number());
+    let source = match Path::new(&usual).exists() {
+        true => usual,
+        false => format!("/proc/self/fd/{}", device.as_fd().as_raw_fd()),
+    };
+    let mut settings = vec![Setting::Text("source", &source), Setting::Flag("rw")];
+    settings.extend(options.settings.iter().map(|(key, value)| match value {
+        None => Setting::Flag(key),
+        Some(value) => Setting::Text(key, value),
+    }));
+    mount::make(c"ext4", &settings, attributes(&options)).at(
+        Exit::PloopMountFailed,
+        "Cannot mount the image",
+        image,
+    )
+}
+
+/// A second device of one image would be a second file system on the same blocks. So the one that it
+/// is on is taken, if it is: then the kernel makes a second mount of the same file system.
+fn attach(image: &Path, file: &File) -> Result<Device> {
+    if let Some(device) = attached(image, file)?.into_iter().next() {
+        let status = device.status().map_err(|error| no_device(image, &error))?;
+        if status.is_some() {
+            return Ok(device);
+        }
+    }
+    let options = loopdev::Options { autoclear: true, ..loopdev::Options::default() };
+    devices().attach(file.as_fd(), options).map_err(|error| no_device(image, &error))
+}
+
+fn attributes(options: &MountOptions) -> Attributes {
+    let of = |attribute: &MountAttribute| match attribute {
+        MountAttribute::NoSuid => Attributes::NO_SUID,
+        MountAttribute::NoDev => Attributes::NO_DEV,
+        MountAttribute::NoExec => Attributes::NO_EXEC,
+        MountAttribute::NoAtime => Attributes::NO_ATIME,
+        MountAttribute::NoDirAtime => Attributes::NO_DIR_ATIME,
+        MountAttribute::StrictAtime => Attributes::STRICT_ATIME,
+    };
+    options.attributes.iter().map(of).collect()
+}

@@ -1,0 +1,147 @@
+//! What is asked of a mounted file system as a whole: another size (ext4), unused blocks given back.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+
+/// `_IOW('f', 16, __u64)` (fs/ext4/ext4.h): `EXT4_IOC_RESIZE_FS`.
+const EXT4_IOC_RESIZE_FS: libc::Ioctl = 0x4008_6610;
+/// `_IOWR('X', 121, struct fstrim_range)` (linux/fs.h).
+const FITRIM: libc::Ioctl = 0xc018_5879;
+
+/// `struct fstrim_range`.
+#[repr(C)]
+struct TrimRange {
+    start: u64,
+    length: u64,
+    least: u64,
+}
+
+const _: () = assert!(size_of::<TrimRange>() == 24);
+
+/// Where an ext4 superblock lies, and fields of it
+/// (Documentation/filesystems/ext4/super.rst).
+const SUPERBLOCK: u64 = 1024;
+const SUPERBLOCK_SIZE: usize = 1024;
+const BLOCKS_LOW: usize = 0x4;
+const LOG_BLOCK_SIZE: usize = 0x18;
+const MAGIC: usize = 0x38;
+const FEATURE_INCOMPAT: usize = 0x60;
+const BLOCKS_HIGH: usize = 0x150;
+const EXT4_MAGIC: u16 = 0xef53;
+const INCOMPAT_64BIT: u32 = 0x80;
+
+/// How large an ext4 file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Its blocks.
+    pub blocks: u64,
+    /// Bytes in a block.
+    pub block_size: u64,
+}
+
+impl Size {
+    /// In bytes.
+    pub fn bytes(self) -> u64 {
+        self.blocks.saturating_mul(self.block_size)
+    }
+}
+
+/// Reads the size of the ext4 file system on a block device, or in an image that is not mounted. Of
+/// one that is mounted the device shows what is so now.
+///
+/// # Errors
+/// Those of pread(2); `InvalidData` where there is no such file system.
+pub fn ext4_size(device: &std::fs::File) -> io::Result<Size> {
+    let mut superblock = [0; SUPERBLOCK_SIZE];
+    device.read_exact_at(&mut superblock, SUPERBLOCK)?;
+    parse_superblock(&superblock)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no ext4 file system"))
+}
+
+fn parse_superblock(superblock: &[u8; SUPERBLOCK_SIZE]) -> Option<Size> {
+    let word = |at: usize| {
+        let bytes = superblock.get(at..at + 4)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    };
+    let magic = superblock.get(MAGIC..MAGIC + 2)?;
+    if magic != EXT4_MAGIC.to_le_bytes() {
+        return None;
+    }
+    // 1 KiB to 64 KiB.
+    let exponent = word(LOG_BLOCK_SIZE).filter(|exponent| *exponent <= 6)?;
+    let high = match word(FEATURE_INCOMPAT)? & INCOMPAT_64BIT {
+        0 => 0,
+        _ => u64::from(word(BLOCKS_HIGH)?) << 32,
+    };
+    let blocks = high | u64::from(word(BLOCKS_LOW)?);
+    Some(Size { blocks, block_size: 1024 << exponent })
+}
+
+/// Grows the mounted ext4 file system that `file` lies on to `blocks` of its blocks. Journaled:
+/// after a crash it has the one size, the other, or one between.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_RESOURCE, `EINVAL` for a size below that of now or beyond the device,
+/// `EBUSY` while another does the same.
+pub fn grow_ext4(file: BorrowedFd<'_>, blocks: u64) -> io::Result<()> {
+    // SAFETY: the kernel reads one u64 that lives over the call.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), EXT4_IOC_RESIZE_FS, &raw const blocks) })
+}
+
+/// Tells the device below the mounted file system of `file` which blocks are not in use. Returns how
+/// many bytes it was told of.
+///
+/// # Errors
+/// `EOPNOTSUPP` where the device or the file system cannot, `EPERM` without CAP_SYS_ADMIN.
+pub fn trim(file: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut range = TrimRange { start: 0, length: u64::MAX, least: 0 };
+    // SAFETY: the kernel reads and writes one `fstrim_range`.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), FITRIM, &raw mut range) })?;
+    Ok(range.length)
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails so")]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_size_is_what_mke2fs_has_made() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(64 << 20).unwrap();
+        assert_eq!(ext4_size(file.as_file()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        for (block, features) in [("1024", "64bit"), ("4096", "^64bit")] {
+            let mut command = Command::new("mke2fs");
+            command.args(["-q", "-F", "-t", "ext4", "-b", block, "-O", features]);
+            let Ok(output) = command.arg(file.path()).output() else { return };
+            assert!(output.status.success());
+            let size = ext4_size(file.as_file()).unwrap();
+            assert_eq!((size.bytes(), size.block_size), (64 << 20, block.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn an_odd_superblock_is_refused() {
+        let mut superblock = [0; SUPERBLOCK_SIZE];
+        superblock[MAGIC..MAGIC + 2].copy_from_slice(&EXT4_MAGIC.to_le_bytes());
+        assert!(parse_superblock(&superblock).is_some());
+        superblock[LOG_BLOCK_SIZE] = 7;
+        assert_eq!(parse_superblock(&superblock), None);
+        assert_eq!(parse_superblock(&[0; SUPERBLOCK_SIZE]), None);
+    }
+
+    #[test]
+    fn what_is_no_ext4_cannot_grow() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        assert!(grow_ext4(null.as_fd(), 1).is_err());
+        assert!(trim(null.as_fd()).is_err());
+    }
+}
