@@ -4,7 +4,8 @@
 //! lxcfs's files in place in all containers that run, or takes dead ones away; with `--wait` it
 //! waits first until lxcfs is there. `vzviews CTID DESCRIPTOR` is started by a container's vzmon, with
 //! the connection of its file system, and ends when nobody asks any more: see
-//! [`vz_core::views`].
+//! [`vz_core::views`]. `vzviews quota CTID LISTENER LINE` is started by `vzctl start` and answers for the
+//! quotas of a container's users: see [`vz_core::user_quota`].
 //!
 //! `VZ_SYSROOT=DIR` puts every path of the node below DIR.
 #![forbid(unsafe_code)]
@@ -16,7 +17,9 @@ use vz_conf::ctid::Ctid;
 use vz_core::error::Error;
 use vz_core::node::Node;
 use vz_core::report::Report;
+use vz_core::user_quota;
 use vz_core::views::{self, lxcfs};
+use vz_sys::channel::{Channel, Listener};
 use vz_sys::clone;
 use vz_sys::fuse::Connection;
 
@@ -67,6 +70,13 @@ fn run(node: &Node, words: &[&str]) -> Option<Result<(), Error>> {
             lxcfs::wait(node);
             lxcfs::place_everywhere(node, &mut Stderr);
             Some(Ok(()))
+        }
+        ["quota", id, listener, first] => {
+            let inherit = |number: &str| clone::inherit(number.parse().ok()?).ok();
+            let id: Ctid = id.parse().ok()?;
+            let (listener, first) = (inherit(listener)?, inherit(first)?);
+            let listener = Listener::from_descriptor(listener);
+            Some(user_quota::serve(node, id, listener, Channel::from_descriptor(first)))
         }
         [id, descriptor] => {
             let id: Ctid = id.parse().ok()?;

@@ -18,6 +18,7 @@ use crate::group::Place;
 use crate::limits;
 use crate::report::Report;
 use crate::state::{Phase, State};
+use crate::user_quota::{self, Wanted};
 
 /// What a container's programs find in their environment, as the original had it.
 pub const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -74,11 +75,15 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// As the configuration says.
-    pub fn of(config: &Config, user_namespace: bool) -> Entry {
+    /// As the configuration says; `user_quota` says that quotactl(2) is served.
+    pub fn of(config: &Config, user_namespace: bool, user_quota: bool) -> Entry {
+        let rules = seccomp(user_namespace);
         Entry {
             capabilities: capabilities(config, user_namespace),
-            seccomp: seccomp(user_namespace),
+            seccomp: match user_quota {
+                true => user_quota::with_notification(rules),
+                false => rules,
+            },
         }
     }
 }
@@ -102,6 +107,8 @@ pub struct Description {
     pub devices: Vec<DeviceRule>,
     /// What its processes are held to.
     pub entry: Entry,
+    /// Whether its users have quotas.
+    pub user_quota: Wanted,
     /// init's environment.
     pub environment: Vec<String>,
     /// Parameters of the network that nothing is made of yet.
@@ -118,6 +125,7 @@ impl Description {
         let (uid_base, gid_base) = container.id_bases()?;
         let user_namespace = uid_base != 0;
         let config = &container.config;
+        let user_quota = Wanted::of(container);
         Ok(Description {
             user_namespace,
             uid_base,
@@ -130,7 +138,8 @@ impl Description {
             place: container.group_place()?,
             limits: limits::writes(config, &container.private),
             devices: devices(config),
-            entry: Entry::of(config, user_namespace),
+            entry: Entry::of(config, user_namespace, user_quota.is_yes()),
+            user_quota,
             environment: environment(),
             no_network: no_network(config),
             root: container.root.clone(),
@@ -155,6 +164,9 @@ impl Description {
         if !self.user_namespace && self.entry.capabilities.contains(&ASKED_UNMAPPED) {
             report.error("WARNING: with SYS_ADMIN it is not kept in: it can take over the node");
         }
+        if let Wanted::Refused(why) = self.user_quota {
+            report.error(&format!("Warning: QUOTAUGIDLIMIT: {why}"));
+        }
         if !self.no_network.is_empty() {
             report.error(&format!(
                 "Warning: not set up by this version, the container has no network: {}",
@@ -170,6 +182,7 @@ impl Description {
             init: None,
             monitor: None,
             group: self.place.relative(),
+            user_quota: self.user_quota.is_yes(),
             uid_base: self.uid_base,
             gid_base: self.gid_base,
             root: self.root.clone(),

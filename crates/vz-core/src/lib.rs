@@ -36,5 +36,6 @@ pub mod state;
 pub mod tables;
 pub mod template;
 pub mod unpack;
+pub mod user_quota;
 pub mod views;
 pub mod vzquota;

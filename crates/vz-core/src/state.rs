@@ -82,6 +82,9 @@ pub struct State {
     pub uid_base: u32,
     /// The same for groups.
     pub gid_base: u32,
+    /// Its users have quotas, and there is who answers for them: see [`crate::user_quota`].
+    #[serde(default)]
+    pub user_quota: bool,
     /// Where its file system is mounted on the node.
     pub root: PathBuf,
     /// Seconds since the epoch at which its init was let go; 0 before.
@@ -140,6 +143,7 @@ mod tests {
             init: Some(ProcessId::of(Pid::this()).unwrap()),
             monitor: None,
             group: "vz/101".into(),
+            user_quota: false,
             uid_base: 101 << 16,
             gid_base: 101 << 16,
             root: "/var/lib/vz/root/101".into(),

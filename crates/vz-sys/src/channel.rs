@@ -45,6 +45,11 @@ pub fn pair() -> io::Result<(Channel, Channel)> {
 }
 
 impl Channel {
+    /// Takes over an end that was left open by the program which has exec'ed this one.
+    pub fn from_descriptor(socket: OwnedFd) -> Channel {
+        Channel(socket)
+    }
+
     /// Sends one message. The other end being gone is an error (`EPIPE`), not a signal.
     ///
     /// # Errors

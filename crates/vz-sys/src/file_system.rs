@@ -27,7 +27,11 @@ const BLOCKS_LOW: usize = 0x4;
 const LOG_BLOCK_SIZE: usize = 0x18;
 const MAGIC: usize = 0x38;
 const FEATURE_INCOMPAT: usize = 0x60;
+const FEATURE_RO_COMPAT: u64 = 0x64;
 const BLOCKS_HIGH: usize = 0x150;
+const USER_QUOTA_INODE: u64 = 0x240;
+const GROUP_QUOTA_INODE: u64 = 0x244;
+const RO_COMPAT_QUOTA: u32 = 0x100;
 const EXT4_MAGIC: u16 = 0xef53;
 const INCOMPAT_64BIT: u32 = 0x80;
 
@@ -76,6 +80,20 @@ fn parse_superblock(superblock: &[u8; SUPERBLOCK_SIZE]) -> Option<Size> {
     };
     let blocks = high | u64::from(word(BLOCKS_LOW)?);
     Some(Size { blocks, block_size: 1024 << exponent })
+}
+
+/// Says whether the ext4 file system on a device or in an image counts what users and groups hold,
+/// in files of its own that no path leads to.
+///
+/// # Errors
+/// Those of pread(2).
+pub fn ext4_counts_users(device: &std::fs::File) -> io::Result<bool> {
+    let word = |at: u64| {
+        let mut word = [0; 4];
+        device.read_exact_at(&mut word, SUPERBLOCK + at).map(|()| u32::from_le_bytes(word))
+    };
+    let has_feature = word(FEATURE_RO_COMPAT)? & RO_COMPAT_QUOTA != 0;
+    Ok(has_feature && word(USER_QUOTA_INODE)? != 0 && word(GROUP_QUOTA_INODE)? != 0)
 }
 
 /// Grows the mounted ext4 file system that `file` lies on to `blocks` of its blocks. Journaled:

@@ -37,6 +37,7 @@ pub mod quota;
 pub mod rlimit;
 pub mod sealed;
 pub mod seccomp;
+pub mod seccomp_notify;
 mod security_modules;
 pub mod sock_diag;
 pub mod systemd;

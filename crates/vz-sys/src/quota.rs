@@ -10,6 +10,8 @@ use std::mem::offset_of;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
+#[path = "quota_call.rs"]
+pub mod call;
 #[path = "quota_owner.rs"]
 mod owner;
 #[path = "quota_tree.rs"]

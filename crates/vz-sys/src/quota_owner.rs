@@ -16,7 +16,7 @@ pub enum Owner {
 
 impl Owner {
     /// Its number in linux/quota.h.
-    fn kind(self) -> u32 {
+    pub(super) fn kind(self) -> u32 {
         match self {
             Owner::User => 0,
             Owner::Group => 1,

@@ -20,7 +20,7 @@ use libc::sock_filter;
 
 /// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_I386` of linux/audit.h.
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
-const AUDIT_ARCH_I386: u32 = 0x4000_0003;
+pub(crate) const AUDIT_ARCH_I386: u32 = 0x4000_0003;
 /// The bit that marks an x32 number (asm/unistd.h `__X32_SYSCALL_BIT`).
 const X32_BIT: u32 = 0x4000_0000;
 /// The number a tracer leaves to skip a call; the kernel answers it, not the filter.

@@ -378,6 +378,7 @@ mod tests {
             init: Some(init),
             monitor: None,
             group: "vz/7".into(),
+            user_quota: false,
             uid_base: 0,
             gid_base: 0,
             root: "/nonexistent".into(),

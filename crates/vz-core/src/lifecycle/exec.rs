@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use vz_conf::exit::Exit;
 use vz_sys::cancel::{self, Waited};
 use vz_sys::cgroup::{self, Cgroup};
+use vz_sys::channel::Channel;
 use vz_sys::clone::{self, Process, Request};
 use vz_sys::namespace::{self, Namespaces};
 use vz_sys::pidfd::{self, Ended};
@@ -29,6 +30,7 @@ use crate::lifecycle::script::{self, Script};
 use crate::lifecycle::stop::open_init;
 use crate::limits::InForce;
 use crate::report::Report;
+use crate::user_quota;
 
 /// A child's exit code for: none of the programs could be executed. Not one that shells use.
 const NOT_STARTED: i32 = 254;
@@ -138,6 +140,8 @@ pub struct Entrance<'a> {
     namespaces: Namespaces,
     entry: Entry,
     seccomp: Program,
+    /// To who answers for quotas of its users.
+    user_quota: Option<Channel>,
     /// What its processes' scores for being killed are moved by.
     score: i64,
 }
@@ -151,7 +155,11 @@ impl<'a> Entrance<'a> {
         let state = container.state()?.ok_or(Error::NotRunning)?;
         let pid = Pid::from_raw(state.init.ok_or(Error::NotRunning)?.pid);
         let user_namespace = state.uid_base != 0;
-        let entry = Entry::of(&container.config, user_namespace);
+        let user_quota = match state.user_quota {
+            true => user_quota::connect(container.node, container.id),
+            false => None,
+        };
+        let entry = Entry::of(&container.config, user_namespace, user_quota.is_some());
         let seccomp = Program::build(&entry.seccomp)
             .map_err(|error| Error::Refused(Exit::SystemError, error.to_string()))?;
         let mut namespaces = Namespaces::MOUNT
@@ -164,7 +172,7 @@ impl<'a> Entrance<'a> {
         }
         let hierarchy = container.node.cgroup_hierarchy()?;
         let score = InForce::load(container.node, container.id).score;
-        Ok(Entrance { init, pid, hierarchy, namespaces, entry, seccomp, score })
+        Ok(Entrance { init, pid, hierarchy, namespaces, entry, seccomp, user_quota, score })
     }
 
     /// Makes a process in the container that runs `body`, whose value is its exit code. What
@@ -218,7 +226,9 @@ impl<'a> Entrance<'a> {
     fn enter(&self, kept: &[BorrowedFd<'_>]) -> io::Result<()> {
         // Before it can be looked at from inside: a process that is ending, its memory gone, can
         // be, whatever it was before, and what it has open is not closed until after that.
-        clone::close_in_child_all_but(&[&[self.init], kept].concat());
+        let line = self.user_quota.iter().map(AsFd::as_fd);
+        let needed: Vec<_> = kept.iter().copied().chain([self.init]).chain(line).collect();
+        clone::close_in_child_all_but(&needed);
         let _ = rlimit::copy_from(Pid::from_raw(1));
         if self.score != 0 {
             let _ = proc::set_out_of_memory_score(None, self.score);
@@ -230,7 +240,10 @@ impl<'a> Entrance<'a> {
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
         clone::reset_signals();
         clone::close_on_exec_from(3)?;
-        self.seccomp.install().map_err(io::Error::other)?;
+        match &self.user_quota {
+            Some(line) => user_quota::install(&self.seccomp, line)?,
+            None => self.seccomp.install().map_err(io::Error::other)?,
+        }
         caps::keep_only(&self.entry.capabilities)
     }
 }

@@ -21,6 +21,7 @@ use crate::limits::{self, InForce};
 use crate::old_cgroup;
 use crate::report::Report;
 use crate::state::{Phase, State};
+use crate::user_quota;
 
 /// How long the processes of a killed container may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -126,6 +127,7 @@ pub fn cancel_restart(container: &Container<'_>) -> Result<bool> {
 /// Removes the state file: last of all, because whoever finds it cleans up.
 pub(super) fn forget(container: &Container<'_>) -> Result<()> {
     console::remove_socket(container);
+    user_quota::remove_socket(container);
     addresses::forget(container.node, container.id)?;
     let limits = InForce::forget(container.node, container.id);
     limits.context(Exit::SystemError, || "Cannot remove the limits in force".into())?;

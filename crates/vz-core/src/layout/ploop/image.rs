@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use vz_conf::exit::Exit;
 use vz_conf::mount_options::{MountAttribute, MountOptions};
+use vz_sys::file_system;
 use vz_sys::loopdev::{self, Device, LoopDevices};
 use vz_sys::mount::{self, Attributes, Setting};
 
@@ -82,11 +83,20 @@ fn no_device(image: &Path, error: &loopdev::Error) -> Error {
     Error::Refused(Exit::PloopMountFailed, text)
 }
 
-/// Makes the mount of the image, attached nowhere yet; `options` are those of MOUNT_OPTS.
+/// Says whether the file system in the image counts what users and groups hold.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn counts_users(image: &Path) -> Result<bool> {
+    file_system::ext4_counts_users(&open(image)?).at(Exit::PloopMountFailed, "Cannot read", image)
+}
+
+/// Makes the mount of the image, attached nowhere yet; `options` are those of MOUNT_OPTS, and
+/// `user_quota` says that limits of users are enforced.
 ///
 /// # Errors
 /// For an option that is not known, and when it cannot be mounted.
-pub fn mount(image: &Path, options: Option<&str>) -> Result<OwnedFd> {
+pub fn mount(image: &Path, options: Option<&str>, user_quota: bool) -> Result<OwnedFd> {
     let options: MountOptions = options
         .unwrap_or_default()
         .parse()
@@ -101,6 +111,9 @@ pub fn mount(image: &Path, options: Option<&str>) -> Result<OwnedFd> {
         false => format!("/proc/self/fd/{}", device.as_fd().as_raw_fd()),
     };
     let mut settings = vec![Setting::Text("source", &source), Setting::Flag("rw")];
+    if user_quota {
+        settings.extend([Setting::Flag("usrquota"), Setting::Flag("grpquota")]);
+    }
     settings.extend(options.settings.iter().map(|(key, value)| match value {
         None => Setting::Flag(key),
         Some(value) => Setting::Text(key, value),

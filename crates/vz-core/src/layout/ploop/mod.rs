@@ -25,6 +25,7 @@ use vz_sys::beneath;
 use super::{Storage, View};
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
+use crate::user_quota::Wanted;
 
 /// The size of an image whose container has no DISKSPACE, in bytes: what the samples give.
 const DEFAULT_SIZE: u64 = 10 << 30;
@@ -63,17 +64,23 @@ impl Storage for Ploop {
         image::make(&image, size)?;
         tools::make_file_system(&image)?;
         descriptor::write(&directory, size)?;
-        image::mount(&image, None)
+        image::mount(&image, None, false)
     }
 
     fn mount(&self, container: &Container<'_>, _view: View, skip_fsck: bool) -> Result<OwnedFd> {
         descriptor::check(&directory(&container.private))?;
         let image = image_path(&container.private);
+        let user_quota = Wanted::of(container).is_yes();
         // One that stays attached is mounted still, out of sight: for whoever uses it there.
-        if !skip_fsck && image::wait_detached(&image, A_MOMENT)? {
-            tools::check_file_system(&image)?;
+        if (user_quota || !skip_fsck) && image::wait_detached(&image, A_MOMENT)? {
+            if !skip_fsck {
+                tools::check_file_system(&image)?;
+            }
+            if user_quota && !image::counts_users(&image)? {
+                tools::count_users(&image)?;
+            }
         }
-        image::mount(&image, container.config.mount_opts.as_deref())
+        image::mount(&image, container.config.mount_opts.as_deref(), user_quota)
     }
 }
 

@@ -282,7 +282,7 @@ fn make_copy(image: &Path, copy: &Path) -> Result<File> {
 /// Gives the file system in an image that nobody else uses another size, and the image as well.
 fn resize_alone(image: &Path, file: &File, size: u64) -> Result<()> {
     tools::check_file_system(image)?;
-    let mounted = image::mount(image, None)?;
+    let mounted = image::mount(image, None, false)?;
     let top = open_top(&mounted).map_err(|error| failed_io("open the copy")(error.into()))?;
     balloon::set(top.as_fd(), 0).map_err(failed_io("give the balloon back"))?;
     drop((top, mounted));

@@ -38,6 +38,25 @@ pub fn check_file_system(image: &Path) -> Result<()> {
     mend(image, &["-p"]).map_err(|text| Error::Refused(Exit::PloopMountFailed, text))
 }
 
+/// Has the file system in the image count what users and groups hold, from now on and from the
+/// beginning (tune2fs(8)). Killed in between, it is mended by the next check.
+///
+/// # Errors
+/// What tune2fs says.
+pub fn count_users(image: &Path) -> Result<()> {
+    let failed = |text: String| {
+        let text = format!("Cannot count users' files in {}: {text}", image.display());
+        Error::Refused(Exit::SetUserQuotaFailed, text)
+    };
+    let mut command = tool("tune2fs");
+    command.args(["-O", "quota", "-Q", "usrquota,grpquota"]).arg(image);
+    let output = run(&mut command).map_err(failed)?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(failed(said(&output))),
+    }
+}
+
 /// Gives the file system in the image, which is as large as `size` bytes at least, this size.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ use crate::group::{self, Place};
 use crate::lifecycle::exec;
 use crate::limits::{self, Group, InForce, Means, Missing, Target};
 use crate::report::Report;
+use crate::user_quota::Wanted;
 use crate::{description, layout, sockets};
 
 /// Applies the change, step by step.
@@ -39,6 +40,11 @@ pub fn apply(
         return refuse_stopped(container, change, report);
     }
     let after = change.apply_to(&container.config);
+    if change.values.quotaugidlimit.is_some()
+        && let Wanted::Refused(why) = Wanted::with(&after, container.layout(), true)
+    {
+        return Err(Error::Refused(Exit::SetUserQuotaFailed, format!("Error: {why}")));
+    }
     set_beancounters(container, change, &after, report)?;
     if let Some(distribution) = distribution {
         dist::live::change_addresses(container, distribution, change, report)?;

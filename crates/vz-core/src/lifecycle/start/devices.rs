@@ -2,9 +2,10 @@
 //! init takes it over. Made by the node because in a user namespace nobody can make device nodes;
 //! owned by the container's root, who can add links, files and sockets but no device.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, makedev};
@@ -38,9 +39,12 @@ const DIRECTORIES: [&str; 6] = ["pts", "shm", "mqueue", "net", "vz", ".vz"];
 
 /// Makes the file system; everything in it belongs to `uid`:`gid` of the node.
 ///
+/// `root` is the block device of the container's own file system and its name, to be seen and not
+/// to be opened.
+///
 /// # Errors
 /// Those of mounting a tmpfs and of making files in it.
-pub fn make(uid: u32, gid: u32) -> io::Result<OwnedFd> {
+pub fn make(uid: u32, gid: u32, root: Option<&(CString, u64)>) -> io::Result<OwnedFd> {
     let tree = mount::make(
         c"tmpfs",
         &[
@@ -70,6 +74,10 @@ pub fn make(uid: u32, gid: u32) -> io::Result<OwnedFd> {
     // Where the console's terminal will lie.
     make_file(directory, "console".as_ref())?;
     own("console")?;
+    if let Some((name, device)) = root {
+        let name = OsStr::from_bytes(name.as_bytes());
+        beneath::make_node(directory, name, SFlag::S_IFBLK, Mode::empty(), *device)?;
+    }
     Ok(tree)
 }
 
@@ -116,7 +124,7 @@ mod tests {
 
     #[test]
     fn owned_by_the_container() {
-        let tree = match make(6_619_136, 6_619_137) {
+        let tree = match make(6_619_136, 6_619_137, Some(&(c"loop77".to_owned(), makedev(7, 77)))) {
             Ok(tree) => tree,
             Err(error) => {
                 eprintln!("skipped: owned_by_the_container: {error}");
@@ -126,6 +134,8 @@ mod tests {
         let null = beneath::status_at(tree.as_fd(), "null".as_ref()).unwrap();
         assert_eq!((null.st_uid, null.st_gid, null.st_rdev), (6_619_136, 6_619_137, makedev(1, 3)));
         assert_eq!(null.st_mode & 0o7777, 0o666);
+        let root = beneath::status_at(tree.as_fd(), "loop77".as_ref()).unwrap();
+        assert_eq!((root.st_uid, root.st_mode, root.st_rdev), (0, 0o060_000, makedev(7, 77)));
         let top = beneath::status(tree.as_fd()).unwrap();
         assert_eq!((top.st_uid, top.st_mode & 0o7777), (6_619_136, 0o755));
     }

@@ -20,6 +20,7 @@ use vz_sys::{beneath, clone};
 use super::hostname;
 use super::message::{self, Failure, Message};
 use super::mounts::{Action, Entry, TABLE};
+use crate::user_quota;
 use crate::views::lxcfs::Bound;
 
 /// What may be the container's init, in the order in which it is looked for.
@@ -51,6 +52,8 @@ pub struct Inside {
     pub capabilities: HashSet<Capability>,
     /// The system calls they may not make.
     pub seccomp: Program,
+    /// To who answers for quotas of its users, where they have some.
+    pub user_quota: Option<Channel>,
     /// init's environment, `NAME=value`.
     pub environment: Vec<CString>,
 }
@@ -60,7 +63,8 @@ impl Inside {
         let always =
             [&self.devices, &self.terminals, &self.console_mount, &self.console].map(AsFd::as_fd);
         let bound = self.bound.iter().map(|one| one.mount.as_fd());
-        let optional = self.old_cgroup.iter().map(AsFd::as_fd).chain(bound);
+        let user_quota = self.user_quota.iter().map(AsFd::as_fd);
+        let optional = self.old_cgroup.iter().map(AsFd::as_fd).chain(bound).chain(user_quota);
         always.into_iter().chain([self.line.as_fd()]).chain(optional).collect()
     }
 }
@@ -352,10 +356,11 @@ fn become_init(inside: &Inside) -> Step<std::convert::Infallible> {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     step(clone::close_on_exec_from(3), "Cannot close descriptors")?;
     // The filter is installed while CAP_SYS_ADMIN is still there to do so.
-    step(
-        inside.seccomp.install().map_err(io::Error::other),
-        "Cannot install the system call filter",
-    )?;
+    let installed = match &inside.user_quota {
+        Some(line) => user_quota::install(&inside.seccomp, line),
+        None => inside.seccomp.install().map_err(io::Error::other),
+    };
+    step(installed, "Cannot install the system call filter")?;
     step(caps::keep_only(&inside.capabilities), "Cannot drop capabilities")?;
     debug_assert!(inside.line.as_fd().as_raw_fd() > 2);
     Err(Failure::new("init", &execute_init(&inside.environment)))

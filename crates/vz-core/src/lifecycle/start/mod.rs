@@ -41,6 +41,7 @@ use crate::lifecycle::{mounting, teardown};
 use crate::limits::{self, InForce, Missing, Target};
 use crate::report::Report;
 use crate::state::{Phase, ProcessId, State};
+use crate::user_quota;
 use message::Message;
 use ready::Readiness;
 
@@ -193,9 +194,15 @@ fn make(
     let (line, other) =
         channel::pair().context(Exit::ResourceError, || "Cannot make a line".into())?;
     let prepared = prepare::prepare(container, description, &guest, other, options.wait, report)?;
-    let prepare::Prepared { inside, console, views, readiness } = prepared;
+    let prepare::Prepared { inside, console, views, user_quota, readiness } = prepared;
     let monitor = monitor::spawn(container, description, inside, console, views, line.as_fd())?;
     let mut missing = make_groups(container, description, monitor.pid)?;
+    if let Some(first) = user_quota {
+        user_quota::start(container, &description.place.path(), first.as_fd())
+            .context(Exit::SetUserQuotaFailed, || {
+                "Cannot start the server of second-level disk quota".into()
+            })?;
+    }
     message::send(&line, &Message::Begin, &[])
         .context(Exit::SystemError, || "Cannot tell the monitor to begin".into())?;
     let init = wait_for_birth(&line)?;

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::AsFd;
 
 use vz_conf::exit::Exit;
-use vz_sys::channel::Channel;
+use vz_sys::channel::{self, Channel};
 use vz_sys::fuse::Connection;
 use vz_sys::pty;
 use vz_sys::seccomp::Program;
@@ -20,6 +20,7 @@ use crate::lifecycle::console::Console;
 use crate::node::Node;
 use crate::old_cgroup;
 use crate::report::Report;
+use crate::user_quota;
 use crate::views::lxcfs::{self, Bound};
 use crate::views::{self, Views};
 
@@ -31,6 +32,8 @@ pub struct Prepared {
     pub console: pty::Pair,
     /// For vzmon: the connection of the container's `/dev/vz`, if there is one.
     pub views: Option<Connection>,
+    /// For who answers for quotas of its users, where they have some: its first line.
+    pub user_quota: Option<Channel>,
     /// For vzctl, when it is to wait for the end of the boot.
     pub readiness: Option<Readiness>,
 }
@@ -49,7 +52,16 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let (uid, gid) = (description.uid_base, description.gid_base);
     let system = |what: &'static str| move || what.to_owned();
-    let devices = devices::make(uid, gid).context(Exit::SystemError, system("Cannot make /dev"))?;
+    let root = match description.user_quota.is_yes() {
+        true => Some(user_quota::device_of(&container.root).at(
+            Exit::SetUserQuotaFailed,
+            "Cannot find the device of",
+            &container.root,
+        )?),
+        false => None,
+    };
+    let devices = devices::make(uid, gid, root.as_ref())
+        .context(Exit::SystemError, system("Cannot make /dev"))?;
     let terminals = devices::make_terminals(uid, gid)
         .context(Exit::SystemError, system("Cannot make /dev/pts"))?;
     let (readiness, inittab) = match wait {
@@ -68,7 +80,16 @@ pub fn prepare(
     let notify = readiness.as_ref().and_then(Readiness::environment);
     let environment = description.environment.iter().cloned().chain(notify);
     let (views, bound) = views(container.node, uid, gid, report);
+    let (user_quota, asking) = match root {
+        Some(_) => {
+            let pair = channel::pair();
+            let (ours, other) = pair.context(Exit::ResourceError, system("Cannot make a line"))?;
+            (Some(ours), Some(other))
+        }
+        None => (None, None),
+    };
     let inside = Inside {
+        user_quota: asking,
         line,
         devices,
         terminals,
@@ -87,7 +108,7 @@ pub fn prepare(
             .map_err(|error| Error::Refused(Exit::SystemError, error.to_string()))?,
         environment: environment.filter_map(|text| CString::new(text).ok()).collect(),
     };
-    Ok(Prepared { inside, console, views, readiness })
+    Ok(Prepared { inside, console, views, user_quota, readiness })
 }
 
 /// What is bound over the container's `/dev` and `/proc`, and the connection of what is served

@@ -1,0 +1,352 @@
+//! The server: hears, decides, and makes the call.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
+use vz_conf::ctid::Ctid;
+use vz_conf::exit::Exit;
+use vz_sys::channel::{self, Channel};
+use vz_sys::quota::Owner;
+use vz_sys::quota::call::{Command, Data, call};
+use vz_sys::seccomp::Syscall;
+use vz_sys::seccomp_notify::{Call, Listener};
+
+use super::caller::{self, Caller};
+use crate::error::{Context, Error, Result};
+use crate::lifecycle::start::IDS;
+use crate::node::Node;
+use crate::state::State;
+
+/// `struct if_dqblk` as a 32-bit program has it: without the hole at its end.
+const SHORT_QUOTA: usize = 68;
+
+/// What a call asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Request {
+    command: Command,
+    owner: Owner,
+    file_system: FileSystem,
+    id: u32,
+    /// Where its data is in the caller's memory.
+    data: u64,
+}
+
+/// How it names the file system.
+#[derive(Debug, PartialEq, Eq)]
+enum FileSystem {
+    /// By the path of its device, which is at this address; 0 is none.
+    Path(u64),
+    /// By a descriptor of a file on it.
+    Descriptor(i32),
+}
+
+impl Request {
+    /// quotactl(2): `int cmd, const char *special, int id, void *addr`; quotactl_fd(2): `unsigned int
+    /// fd, unsigned int cmd, int id, void *addr`.
+    fn of(call: &Call) -> std::result::Result<Request, Errno> {
+        let [first, second, id, data, ..] = call.arguments;
+        let (file_system, command) = if call.is(Syscall::Quotactl) {
+            (FileSystem::Path(second), first as u32)
+        } else if call.is(Syscall::QuotactlFd) {
+            (FileSystem::Descriptor(first as i32), second as u32)
+        } else {
+            return Err(Errno::ENOSYS);
+        };
+        let owner = match command & 0xff {
+            0 => Owner::User,
+            1 => Owner::Group,
+            // Project quota is the node's own.
+            _ => return Err(Errno::EINVAL),
+        };
+        let command = Command::from_number(command >> 8).ok_or(Errno::EINVAL)?;
+        Ok(Request { command, owner, file_system, id: id as u32, data })
+    }
+}
+
+/// Serves the container until nobody is under any of its filters.
+///
+/// # Errors
+/// When it has no state, and those of poll(2).
+pub fn serve(node: &Node, id: Ctid, listener: channel::Listener, first: Channel) -> Result<()> {
+    let mut server = Server::of(node, id)?;
+    let mut lines = vec![first];
+    let mut heard: Vec<Listener> = Vec::new();
+    while !(lines.is_empty() && heard.is_empty()) {
+        let found = wait(listener.as_fd(), &lines, &heard)
+            .context(Exit::SystemError, || "Cannot wait for calls".into())?;
+        let (found_lines, found_heard) = found[1..].split_at(lines.len());
+        let mut nth = found_heard.iter();
+        heard.retain(|from| nth.next().is_none_or(|found| server.hear(from, *found)));
+        let mut nth = found_lines.iter();
+        lines.retain(|line| match nth.next() {
+            Some(found) if !found.is_empty() => take_listener(line, &mut heard),
+            _ => true,
+        });
+        if !found[0].is_empty() {
+            lines.extend(listener.accept().ok().flatten());
+        }
+    }
+    Ok(())
+}
+
+/// What there is to do of each: of the socket, of the lines, of what is listened to.
+fn wait(
+    listener: BorrowedFd<'_>,
+    lines: &[Channel],
+    heard: &[Listener],
+) -> nix::Result<Vec<PollFlags>> {
+    let all = [listener].into_iter().chain(lines.iter().map(AsFd::as_fd));
+    let mut waited: Vec<PollFd<'_>> = all
+        .chain(heard.iter().map(AsFd::as_fd))
+        .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
+        .collect();
+    match poll(&mut waited, PollTimeout::NONE) {
+        Ok(_) => {}
+        Err(Errno::EINTR) => return Ok(vec![PollFlags::empty(); waited.len()]),
+        Err(error) => return Err(error),
+    }
+    Ok(waited.iter().map(|one| one.revents().unwrap_or(PollFlags::empty())).collect())
+}
+
+/// Takes a listener from a process that is about to enter the container. Says whether the line goes
+/// on.
+fn take_listener(line: &Channel, heard: &mut Vec<Listener>) -> bool {
+    match line.receive() {
+        Ok(received) if !received.bytes.is_empty() => {
+            heard.extend(received.descriptors.into_iter().map(Listener::from_descriptor));
+            true
+        }
+        _ => false,
+    }
+}
+
+/// What is served, and for whom.
+struct Server<'a> {
+    node: &'a Node,
+    id: Ctid,
+    state: State,
+    /// The device of the container's file system.
+    device: u64,
+    /// The container's user namespace, once there is one.
+    user_namespace: Option<(u64, u64)>,
+}
+
+impl<'a> Server<'a> {
+    fn of(node: &'a Node, id: Ctid) -> Result<Server<'a>> {
+        let state = State::load(&node.state_path(id)).ok().flatten().ok_or(Error::NotRunning)?;
+        let root = std::fs::metadata(&state.root);
+        let device = root.at(Exit::SystemError, "Cannot look at", &state.root)?.dev();
+        Ok(Server { node, id, state, device, user_namespace: None })
+    }
+
+    /// Answers the call that waits, if one does. Says whether there may be another.
+    fn hear(&mut self, from: &Listener, found: PollFlags) -> bool {
+        if found.is_empty() {
+            return true;
+        }
+        if !found.contains(PollFlags::POLLIN) {
+            return false;
+        }
+        match from.receive() {
+            Ok(Some(call)) => {
+                let result = self.make(from, &call).map_err(|errno| errno as i32);
+                from.answer(&call, result).is_ok()
+            }
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    fn make(&mut self, from: &Listener, call: &Call) -> std::result::Result<(), Errno> {
+        let request = Request::of(call)?;
+        let caller = Caller::open(call.thread)?;
+        if !from.is_waiting(call) {
+            return Err(Errno::ESRCH);
+        }
+        self.check_file_system(&caller, &request)?;
+        self.check_rights(&caller, &request)?;
+        let short = call.is_32_bit() && matches!(request.command, Command::Get | Command::Set);
+        let length = |full: usize| if short { full.min(SHORT_QUOTA) } else { full };
+        let mut data: Data = [0; size_of::<Data>()];
+        caller.read(request.data, &mut data[..length(request.command.takes())])?;
+        self.call(&request, &mut data)?;
+        if request.command == Command::GetNext && !self.is_own(u32_at(&data, 68)) {
+            return Err(Errno::ESRCH);
+        }
+        caller.write(request.data, &data[..length(request.command.gives())])
+    }
+
+    /// Only the container's own file system.
+    fn check_file_system(
+        &self,
+        caller: &Caller,
+        request: &Request,
+    ) -> std::result::Result<(), Errno> {
+        let device = match request.file_system {
+            // All file systems: all that there are for it.
+            FileSystem::Path(0) if request.command == Command::Sync => return Ok(()),
+            FileSystem::Path(0) => return Err(Errno::ENODEV),
+            FileSystem::Path(address) => caller.block_device(address)?,
+            FileSystem::Descriptor(number) => caller.device_of_descriptor(number)?,
+        };
+        match device == self.device {
+            true => Ok(()),
+            false => Err(Errno::ENODEV),
+        }
+    }
+
+    /// As quotactl(2) has it, for the container's user namespace in the place of the node's.
+    fn check_rights(
+        &mut self,
+        caller: &Caller,
+        request: &Request,
+    ) -> std::result::Result<(), Errno> {
+        let names_one = matches!(request.command, Command::Get | Command::Set | Command::GetNext);
+        if names_one && !self.is_own(request.id) {
+            return Err(Errno::EINVAL);
+        }
+        let base = match request.owner {
+            Owner::User => self.state.uid_base,
+            Owner::Group => self.state.gid_base,
+        };
+        let is_allowed = match request.command {
+            Command::Sync | Command::Format | Command::Info => true,
+            Command::Get if caller.rights.are_of(request.owner, base + request.id) => true,
+            _ => caller.rights.have_admin() && self.is_container(caller.user_namespace),
+        };
+        if is_allowed { Ok(()) } else { Err(Errno::EPERM) }
+    }
+
+    /// Says whether an id is one that the container has.
+    fn is_own(&self, id: u32) -> bool {
+        self.state.uid_base == 0 || id < IDS
+    }
+
+    /// Says whether a user namespace is the container's: root of one that was made inside is nobody.
+    fn is_container(&mut self, user_namespace: (u64, u64)) -> bool {
+        if self.user_namespace.is_none() {
+            let state = State::load(&self.node.state_path(self.id)).ok().flatten();
+            let init = state.and_then(|state| state.init).filter(|init| init.is_running());
+            self.user_namespace =
+                init.and_then(|init| caller::namespace(Pid::from_raw(init.pid)).ok());
+        }
+        self.user_namespace == Some(user_namespace)
+    }
+
+    fn call(&self, request: &Request, data: &mut Data) -> std::result::Result<(), Errno> {
+        // Opened for this call alone: it would keep the file system from being unmounted.
+        let root = File::options()
+            .read(true)
+            .custom_flags(nix::libc::O_PATH | nix::libc::O_DIRECTORY)
+            .open(&self.state.root)
+            .map_err(|_| Errno::ENODEV)?;
+        if root.metadata().map_err(|_| Errno::ENODEV)?.dev() != self.device {
+            return Err(Errno::ENODEV);
+        }
+        call(root.as_fd(), request.owner, request.command, request.id, data)
+            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
+    }
+}
+
+fn u32_at(data: &Data, at: usize) -> u32 {
+    data.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_ne_bytes)
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::state::Phase;
+
+    const Q_SETQUOTA: u64 = 0x80_0008;
+    const Q_GETQUOTA: u64 = 0x80_0007;
+    /// `AUDIT_ARCH_X86_64` of linux/audit.h.
+    const X86_64: u32 = 0xc000_003e;
+
+    fn request(number: u32, arguments: [u64; 6]) -> std::result::Result<Request, Errno> {
+        Request::of(&Call::of_thread(nix::unistd::gettid(), X86_64, number, arguments))
+    }
+
+    fn of_descriptor(command: u64, id: u64, descriptor: u64) -> Request {
+        request(443, [descriptor, command, id, 0, 0, 0]).unwrap()
+    }
+
+    /// A container whose file system is the one of `device`, with this process in the place of its init.
+    fn server(node: &Node, device: u64, uid_base: u32) -> Server<'_> {
+        let state = State {
+            phase: Phase::Running,
+            init: None,
+            monitor: None,
+            group: PathBuf::new(),
+            user_quota: true,
+            uid_base,
+            gid_base: uid_base,
+            root: "/".into(),
+            since: 0,
+            restarts: 0,
+        };
+        let user_namespace = caller::namespace(nix::unistd::gettid()).ok();
+        Server { node, id: Ctid::new(101).unwrap(), state, device, user_namespace }
+    }
+
+    #[test]
+    fn calls_are_understood() {
+        let set = request(179, [Q_SETQUOTA << 8, 77, 1000, 88, 0, 0]).unwrap();
+        let expected = Request {
+            command: Command::Set,
+            owner: Owner::User,
+            file_system: FileSystem::Path(77),
+            id: 1000,
+            data: 88,
+        };
+        assert_eq!(set, expected);
+        let get = request(443, [5, Q_GETQUOTA << 8 | 1, 1000, 88, 0, 0]).unwrap();
+        assert_eq!((get.owner, get.file_system), (Owner::Group, FileSystem::Descriptor(5)));
+        // Project quota, a command of XFS, another call, the same numbers of another architecture.
+        assert_eq!(request(179, [Q_GETQUOTA << 8 | 2, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(request(179, [0x5801 << 8, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(request(1, [0; 6]), Err(Errno::ENOSYS));
+        let call = Call::of_thread(nix::unistd::gettid(), 0x4000_0003, 179, [0; 6]);
+        assert_eq!(Request::of(&call), Err(Errno::ENOSYS));
+    }
+
+    #[test]
+    fn only_the_own_file_system() {
+        let (node, file) = (Node::without_config(None), tempfile::tempfile().unwrap());
+        let (caller, number) =
+            (Caller::open(nix::unistd::gettid()).unwrap(), std::os::fd::AsRawFd::as_raw_fd(&file));
+        let device = file.metadata().unwrap().dev();
+        let request = of_descriptor(Q_GETQUOTA << 8, 0, number as u64);
+        assert_eq!(server(&node, device, 0).check_file_system(&caller, &request), Ok(()));
+        let foreign = server(&node, device + 1, 0).check_file_system(&caller, &request);
+        assert_eq!(foreign, Err(Errno::ENODEV));
+        let none = of_descriptor(Q_GETQUOTA << 8, 0, u64::from(u32::MAX));
+        assert_eq!(server(&node, device, 0).check_file_system(&caller, &none), Err(Errno::EBADF));
+    }
+
+    #[test]
+    fn only_the_own_ids_and_only_by_the_own_root() {
+        let node = Node::without_config(None);
+        let caller = Caller::open(nix::unistd::gettid()).unwrap();
+        let set = |id| of_descriptor(Q_SETQUOTA << 8, id, 0);
+        let mapped = |id| server(&node, 1, 100_000).check_rights(&caller, &set(id));
+        assert_eq!(mapped(u64::from(IDS)), Err(Errno::EINVAL));
+        if caller.rights.have_admin() {
+            assert_eq!(mapped(u64::from(IDS) - 1), Ok(()));
+        }
+        let mut elsewhere = server(&node, 1, 0);
+        elsewhere.user_namespace = Some((0, 0));
+        assert_eq!(elsewhere.check_rights(&caller, &set(5)), Err(Errno::EPERM));
+        // What one holds oneself may be looked at.
+        let own = u64::from(nix::unistd::geteuid().as_raw());
+        let get = |id| of_descriptor(Q_GETQUOTA << 8, id, 0);
+        assert_eq!(elsewhere.check_rights(&caller, &get(own)), Ok(()));
+        assert_eq!(elsewhere.check_rights(&caller, &get(own + 1)), Err(Errno::EPERM));
+    }
+}
