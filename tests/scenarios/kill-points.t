@@ -8,7 +8,7 @@ machine), then what an admin would type next. `die N COMMAND...` kills the comma
 course that `trace` has: by its name and how often that came before, as strace counts each name
 by itself.
 
-  $ shots=120; if grep -q TCG /proc/cpuinfo; then shots=6; fi
+  $ shots=120; if grep -q TCG /proc/cpuinfo; then shots=4; fi
   $ state() { vzctl status $CTID | cut -d' ' -f3-; }
   $ die() { local n=$1 name nth; shift; name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); test -n "$name" || return 0
   >   nth=$(head -n $n trace | grep -c "^$name("); bash -c 'which=$1; shift; strace -qq -o /dev/null -e inject=$which "$@"; :' die "$name:signal=KILL:when=$nth" "$@" >/dev/null 2>&1; }

@@ -1,4 +1,5 @@
 # Each resource parameter is enforced: at start, live, and nobody else notices
+# alone: yes
 # needs: vz userns cgroup2-controllers template:busybox command:perl
 # timeout: 300
 

@@ -1,4 +1,5 @@
 # Real load: what is held reads back, each limit holds, and a neighbour does not notice
+# alone: yes
 # needs: vz userns cgroup2-controllers template:busybox template:debian-13-x86_64 command:perl
 # timeout: 600
 

@@ -106,7 +106,8 @@ Into other layouts and back.
 
 Killed at any system call: the old size or the new one, the one layout or the other, all files.
 
-  $ shots=8; if grep -q TCG /proc/cpuinfo; then shots=2; fi
+  $ ends() { if grep -q TCG /proc/cpuinfo; then echo $(($1 - 20)); else seq $(($1 - 60)) 8 $1; fi; }
+  $ points() { if grep -q TCG /proc/cpuinfo; then echo $((60 + ($1 - 60) * $2 / 3)); else seq 60 $((($1 - 60) / 8 + 1)) $1; fi; }
   $ die() { n=$1; shift; name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); test -n "$name" || return 0
   >   nth=$(head -n $n trace | grep -c "^$name("); bash -c 'which=$1; shift; strace -qq -o killed -e inject=$which "$@"; :' die "$name:signal=KILL:when=$nth" "$@" >/dev/null 2>&1
   >   grep -q 'killed by SIGKILL' killed || echo "not killed at $n, $name $nth"; }
@@ -118,14 +119,14 @@ Killed at any system call: the old size or the new one, the one layout or the ot
   $ for way in '100M 200M' '200M 100M' '100M 200M --offline-resize' '200M 100M --offline-resize'; do
   >   read -r from to offline <<< "$way"
   >   put --diskspace $from --offline-resize; total=$(strace -qq -o trace vzctl set $CTID --diskspace $to $offline --save >/dev/null 2>&1; wc -l < trace)
-  >   for n in $(seq 60 $(((total - 60) / shots + 1)) $total); do
+  >   for n in $(points $total 2); do
   >     put --diskspace $from --offline-resize; die $n vzctl set $CTID --diskspace $to $offline --save; check "$n of $total, $way"
   >   done; put --diskspace $to --offline-resize
   > done
   $ for way in 'ploop simfs' 'simfs ploop'; do
   >   read -r from to <<< "$way"
   >   total=$(strace -qq -o trace vzctl convert $CTID --layout $to >/dev/null 2>&1; wc -l < trace); vzctl convert $CTID --layout $from >/dev/null
-  >   for n in $(seq 60 $(((total - 60) / shots + 1)) $total) $(seq $((total - 60)) $((60 / shots + 1)) $total); do
+  >   for n in $(points $total 1) $(ends $total); do
   >     die $n vzctl convert $CTID --layout $to; test "$(files)" = "$before" || echo "at $n of $total, $way: not the same files"
   >     vzctl convert $CTID --layout $to >/dev/null || echo "at $n of $total, $way: $?"
   >     test "$(ls -d $P*)" = $P || echo "at $n of $total, $way: $(ls -d $P*)"

@@ -1,4 +1,5 @@
 # Limits that the node enforces, and that the container cannot raise
+# alone: yes
 # needs: vz userns cgroup2-controllers template:busybox
 # timeout: 300
 

@@ -13,17 +13,14 @@ use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use vz_node::{
     agent::{Ended, Output, command},
-    host::Host,
     install,
     machine::{Kind, Machine},
     node::{Home, Node},
     project::Project,
-    scenario::{
-        plan::{self, Count, Entry, Report, Runner, Verdict},
-        run::Settings,
-    },
-    snapshot::{self, Snapshot},
+    snapshot::Snapshot,
 };
+
+mod suite;
 
 /// The node that `start` starts.
 const NAME: &str = "default";
@@ -95,6 +92,13 @@ fn test_arguments() -> Command {
                 .value_parser(clap::value_parser!(u32))
                 .help("first of a hundred free container ids"),
         )
+        .arg(
+            Arg::new("jobs")
+                .long("jobs")
+                .default_value("2")
+                .value_parser(clap::value_parser!(u32).range(1..=8))
+                .help("nodes at a time"),
+        )
         .arg(Arg::new("filters").num_args(0..).help("parts of file names"))
 }
 
@@ -114,7 +118,7 @@ fn run(matches: &ArgMatches) -> Result<ExitCode> {
         "put" => put(&node()?, paths(matches))?,
         "get" => get(&node()?, paths(matches))?,
         "shell" => shell(&node()?)?,
-        _ => return test(&project, &home, matches),
+        _ => return suite::test(&project, &home, matches),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -230,93 +234,4 @@ fn shell(node: &Node) -> Result<()> {
     let ended = node.connect()?.run(&command(&words), io::stdin(), &mut output, None);
     stty(&["sane"])?;
     ended.map(drop).map_err(Into::into)
-}
-
-fn test(project: &Project, home: &Home, matches: &ArgMatches) -> Result<ExitCode> {
-    let filters = matches.get_many::<String>("filters").into_iter().flatten().cloned();
-    let entries = plan::read(&project.scenarios(), &filters.collect::<Vec<_>>())?;
-    let settings = Settings { ctid: matches.get_one("ctid").copied().unwrap_or(1000) };
-    let mut count = Count::default();
-    for entry in &entries {
-        if let Err(problem) = &entry.scenario {
-            let name = text(Path::new(entry.path.file_name().unwrap_or_default()));
-            let verdict = Verdict::Failed(problem.clone());
-            tell(&mut count, &Report { name, verdict, took: std::time::Duration::ZERO })?;
-        }
-    }
-    for kind in kinds(matches.get_one::<String>("on").map(String::as_str)) {
-        let accept = matches.get_flag("accept");
-        test_on(project, home, kind, &entries, settings, accept, &mut count)?;
-    }
-    writeln!(io::stdout(), "{count}")?;
-    if count == Count::default() {
-        bail!("no scenario has such a name");
-    }
-    Ok(if count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn kinds(on: Option<&str>) -> Vec<Kind> {
-    match on {
-        Some("host") => vec![Kind::Host],
-        Some(_) => vec![Kind::Systemd, Kind::Plain],
-        None => vec![Kind::Host, Kind::Systemd, Kind::Plain],
-    }
-}
-
-fn test_on(
-    project: &Project,
-    home: &Home,
-    kind: Kind,
-    entries: &[Entry],
-    settings: Settings,
-    accept: bool,
-    count: &mut Count,
-) -> Result<()> {
-    let wanted = entries.iter().filter_map(|entry| {
-        let scenario = entry.scenario.as_ref().ok()?;
-        plan::wants(scenario, kind).then_some((&entry.path, scenario))
-    });
-    let wanted: Vec<_> = wanted.collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let scratch = home.scratch(&format!("test-{}-{kind}-installed", std::process::id()))?;
-    // Pushing a template to a node takes longer than many a scenario.
-    let needs = wanted.iter().flat_map(|(_, scenario)| &scenario.needs);
-    let templates = needs.filter_map(|need| need.strip_prefix("template:")).collect();
-    let mut machine = machine(project, home, kind, scratch.path(), &templates)?;
-    let mut runner = Runner::new(accept);
-    for (path, scenario) in wanted {
-        let report = runner.run(&mut *machine, path, scenario, settings)?;
-        tell(count, &report)?;
-    }
-    Ok(())
-}
-
-/// A machine with our tree installed, and these templates. A node is kept in `installed` as it is
-/// then, to start from again.
-fn machine(
-    project: &Project,
-    home: &Home,
-    kind: Kind,
-    installed: &Path,
-    templates: &BTreeSet<&str>,
-) -> Result<Box<dyn Machine>> {
-    if kind == Kind::Host {
-        snapshot::build_agent(project)?;
-        return Ok(Box::new(Host::start(project)?));
-    }
-    let name = format!("test-{}-{kind}", std::process::id());
-    let base = Snapshot::get(project, home, kind)?;
-    let node = Node::restore(home, &name, &base, false)?;
-    install::install(project, &node, &installed.join("stage"), templates)?;
-    let snapshot = Snapshot::take(node, installed)?;
-    Ok(Box::new(Node::restore(home, &name, &snapshot, false)?))
-}
-
-fn tell(count: &mut Count, report: &Report) -> Result<()> {
-    count.add(&report.verdict);
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{report}")?;
-    stdout.flush().context("write to standard output")
 }

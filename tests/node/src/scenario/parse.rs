@@ -25,6 +25,8 @@ pub struct Scenario {
     pub on_node: bool,
     /// Whether it runs on the machine that runs the tests.
     pub on_host: bool,
+    /// Whether nothing else may run beside it: it measures time.
+    pub alone: bool,
     /// How long it may take.
     pub timeout: Duration,
     /// The file, in order.
@@ -61,7 +63,7 @@ pub struct ParseError {
 /// What is wrong with a line.
 #[derive(Debug, Error, PartialEq, Eq)]
 enum Problem {
-    #[error("unknown setting {0} (known: needs, where, timeout)")]
+    #[error("unknown setting {0} (known: alone, needs, where, timeout)")]
     UnknownSetting(String),
     #[error("bad value \"{value}\" of {setting}")]
     BadValue { setting: String, value: String },
@@ -85,6 +87,7 @@ impl Scenario {
             needs: Vec::new(),
             on_node: true,
             on_host: false,
+            alone: false,
             timeout: TIMEOUT,
             blocks: Vec::new(),
         };
@@ -151,6 +154,8 @@ impl Scenario {
                     _ => return Err(bad()),
                 }
             }
+            "alone" if value == "yes" => self.alone = true,
+            "alone" => return Err(bad()),
             "timeout" => {
                 let seconds = value.parse().ok().filter(|seconds| *seconds > 0);
                 self.timeout = Duration::from_secs(seconds.ok_or_else(bad)?);
@@ -215,7 +220,7 @@ mod tests {
         let cases = [
             (
                 "# need: quota\n  $ a\n",
-                "line 1: unknown setting need (known: needs, where, timeout)",
+                "line 1: unknown setting need (known: alone, needs, where, timeout)",
             ),
             ("# where: moon\n  $ a\n", "line 1: bad value \"moon\" of where"),
             ("# timeout: 0\n  $ a\n", "line 1: bad value \"0\" of timeout"),
