@@ -59,7 +59,11 @@ impl<'a> Frozen<'a> {
         self.thawed = answer == [1];
         match self.thawed {
             true => Ok(()),
-            false => Err(io::Error::other("it went on too early")),
+            false => {
+                let limit = LIMIT.as_secs();
+                let text = format!("it may hold still for {limit} s only (stop the container)");
+                Err(io::Error::other(text))
+            }
         }
     }
 }
