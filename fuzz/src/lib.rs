@@ -15,6 +15,7 @@ use vz_conf::ctid::Ctid;
 use vz_conf::disk_descriptor::DiskDescriptor;
 use vz_conf::file::ConfFile;
 use vz_conf::param::{Commands, PARAMS, ParamId, by_option};
+use vz_conf::snapshot_tree::SnapshotTree;
 use vz_conf::{Config, Scope};
 use vzctl::getopt::{LongOption, Scanner, Table};
 
@@ -28,7 +29,17 @@ pub const TARGETS: &[Target] = &[
     ("getopt", getopt),
     ("values", values),
     ("disk_descriptor", disk_descriptor),
+    ("snapshot_tree", snapshot_tree),
 ];
+
+/// Any bytes as a Snapshots.xml: what is taken is the same when it is written and read again.
+pub fn snapshot_tree(bytes: &[u8]) {
+    let Ok(tree) = SnapshotTree::parse(bytes) else { return };
+    match SnapshotTree::parse(tree.to_string().as_bytes()) {
+        Ok(again) => assert_eq!(again, tree, "what was written"),
+        Err(error) => panic!("what was written is not read: {error}"),
+    }
+}
 
 /// Any bytes as a DiskDescriptor.xml: what is taken names plain files only, and is the same when it is
 /// written and read again.

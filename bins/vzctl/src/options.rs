@@ -30,6 +30,8 @@ pub enum Options {
     },
     /// `suspend`, `resume`.
     Checkpoint(Step),
+    /// `snapshot` and its kin, but `snapshot-list`.
+    Snapshot(SnapshotOptions),
     /// It looks at its words itself, when its turn comes.
     Words,
 }
@@ -265,16 +267,51 @@ impl Snapshot {
             Snapshot::Mount => &MOUNT,
         }
     }
+}
 
-    /// The code it fails with.
-    pub fn exit(self) -> Exit {
-        match self {
-            Snapshot::Create => Exit::SnapshotCreateFailed,
-            Snapshot::Delete => Exit::SnapshotDeleteFailed,
-            Snapshot::Switch => Exit::SnapshotSwitchFailed,
-            Snapshot::Mount => Exit::SnapshotMountFailed,
-            Snapshot::Umount => Exit::SnapshotUmountFailed,
+/// What was given to a snapshot command; of an option that was given twice, the first.
+#[derive(Debug, Default)]
+pub struct SnapshotOptions {
+    /// `--id`
+    pub id: Option<Uuid>,
+    given: Vec<(&'static str, String)>,
+}
+
+impl SnapshotOptions {
+    /// The option was given.
+    pub fn has(&self, option: &str) -> bool {
+        self.given.iter().any(|(given, _)| *given == option)
+    }
+
+    /// What was given to the option; empty when it was not given.
+    pub fn value(&self, option: &str) -> &str {
+        let found = self.given.iter().find(|(given, _)| *given == option);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// Notes one option of the table.
+    fn take(&mut self, option: &'static str, value: String) -> Result<()> {
+        if !matches!(option, "id" | "uuid") {
+            self.given.push((option, value));
+            return Ok(());
         }
+        let id = value.parse().map_err(|_| bad_value(OptionName::Long(option), &value))?;
+        self.id.get_or_insert(id);
+        Ok(())
+    }
+
+    /// What a command cannot do without, and what it cannot do together.
+    fn check(&self, command: Snapshot) -> Result<()> {
+        let text = match command {
+            Snapshot::Create if self.id.is_none() => return Ok(()),
+            _ if self.id.is_none() => "snapshot id is missing",
+            Snapshot::Mount if !self.has("target") => "mount target is missing",
+            _ if self.has("skip-resume") && self.has("must-resume") => {
+                "--skip-resume and --must-resume can not be used together"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Refused(Exit::InvalidSyntax, format!("Invalid syntax: {text}")))
     }
 }
 
@@ -282,15 +319,11 @@ fn parse_snapshot(command: Snapshot, words: &[OsString]) -> Result<Options> {
     let table = command.options();
     let mut scanner =
         Scanner::new(Table { program: "vzctl", long: table, short: SHORT }, texts(words)?);
-    let mut given = Vec::new();
+    let mut options = SnapshotOptions::default();
     for found in scanner.by_ref() {
         match found.map_err(|line| usage(&line))? {
             Found::Long(index, value) => {
-                let (option, value) = (table[index].long, value.unwrap_or_default());
-                if matches!(option, "id" | "uuid") && value.parse::<Uuid>().is_err() {
-                    return Err(bad_value(OptionName::Long(option), &value));
-                }
-                given.push(if option == "uuid" { "id" } else { option });
+                options.take(table[index].long, value.unwrap_or_default())?;
             }
             // Beancounters are no parameters of a snapshot; their letters were taken all the same.
             Found::Short(letter, value) if "ah".contains(letter) => {
@@ -300,18 +333,6 @@ fn parse_snapshot(command: Snapshot, words: &[OsString]) -> Result<Options> {
         }
     }
     no_others(scanner.others())?;
-    let missing = |text: &str| {
-        let text = format!("Invalid syntax: {text}");
-        Err(Error::Refused(Exit::InvalidSyntax, text))
-    };
-    if command != Snapshot::Create && !given.contains(&"id") {
-        return missing("snapshot id is missing");
-    }
-    if command == Snapshot::Mount && !given.contains(&"target") {
-        return missing("mount target is missing");
-    }
-    if given.contains(&"skip-resume") && given.contains(&"must-resume") {
-        return missing("--skip-resume and --must-resume can not be used together");
-    }
-    Ok(Options::Words)
+    options.check(command)?;
+    Ok(Options::Snapshot(options))
 }

@@ -126,6 +126,74 @@ impl DiskDescriptor {
         })
     }
 
+    /// Adds a snapshot, the plain image `file`, between the topmost image and what that lies on.
+    ///
+    /// # Errors
+    /// [`DescriptorError`] when it is there already, nothing can be below another image, no image is
+    /// the topmost one, or `file` is no plain file name.
+    pub fn add_snapshot(&mut self, id: &Uuid, file: &str) -> Result<()> {
+        if self.has(id) {
+            return Err(DescriptorError::Twice("GUID"));
+        }
+        let image = Image { id: id.clone(), format: Format::Plain, file: file_name(file)? };
+        let top = self.top_shot()?;
+        let below = std::mem::replace(&mut top.parent, id.clone());
+        let top = top.id.clone();
+        let place = self.images.iter().position(|image| image.id == top);
+        self.images.insert(place.unwrap_or(self.images.len()), image);
+        let place = self.shots.iter().position(|shot| shot.id == top);
+        let shot = Shot { id: id.clone(), parent: below };
+        self.shots.insert(place.unwrap_or(self.shots.len()), shot);
+        Ok(())
+    }
+
+    /// Takes an image out: what lay on it lies on what it lay on.
+    pub fn remove_snapshot(&mut self, id: &Uuid) {
+        if let Some(place) = self.shots.iter().position(|shot| shot.id == *id) {
+            let gone = self.shots.remove(place);
+            for shot in self.shots.iter_mut().filter(|shot| shot.parent == *id) {
+                shot.parent.clone_from(&gone.parent);
+            }
+        }
+        self.images.retain(|image| image.id != *id);
+    }
+
+    /// Has the topmost image lie on the snapshot `id`.
+    ///
+    /// # Errors
+    /// [`DescriptorError::Missing`] when no image is the topmost one.
+    pub fn put_top_on(&mut self, id: &Uuid) -> Result<()> {
+        self.top_shot()?.parent = id.clone();
+        Ok(())
+    }
+
+    /// Says whether `id` is one of its images, or stands for none.
+    pub fn has(&self, id: &Uuid) -> bool {
+        let is_none = id.to_string() == NONE;
+        is_none || self.shots.iter().any(|shot| shot.id == *id) || self.image(id).is_some()
+    }
+
+    /// The image `id`.
+    pub fn image(&self, id: &Uuid) -> Option<&Image> {
+        self.images.iter().find(|image| image.id == *id)
+    }
+
+    /// The image that is written to: of several, the one that is said to be.
+    pub fn top_image(&self) -> Option<&Image> {
+        match (&self.top, self.images.as_slice()) {
+            (_, [image]) => Some(image),
+            (Some(top), _) => self.image(top),
+            (None, _) => None,
+        }
+    }
+
+    fn top_shot(&mut self) -> Result<&mut Shot> {
+        let top = self.top_image().map(|image| image.id.clone());
+        let top = top.ok_or(DescriptorError::Missing("TopGUID"))?;
+        let shot = self.shots.iter_mut().find(|shot| shot.id == top);
+        shot.ok_or(DescriptorError::Missing("Shot"))
+    }
+
     /// Reads a descriptor.
     ///
     /// # Errors

@@ -92,6 +92,38 @@ fn what_is_odd_is_told() {
     }
 }
 
+#[test]
+fn snapshots_come_and_go() {
+    let (first, second) =
+        ("11111111-0000-0000-0000-000000000001", "11111111-0000-0000-0000-000000000002");
+    let (first, second): (Uuid, Uuid) = (first.parse().unwrap(), second.parse().unwrap());
+    let mut disk = DiskDescriptor::plain(64 << 20, "root.hdd").unwrap();
+    let alone = disk.clone();
+    let lies_on = |disk: &DiskDescriptor| {
+        let last = |id: &Uuid| id.to_string().chars().rev().nth(1).unwrap();
+        disk.shots
+            .iter()
+            .map(|shot| format!("{}{}", last(&shot.id), last(&shot.parent)))
+            .collect::<Vec<_>>()
+    };
+    disk.add_snapshot(&first, "root.hdd.{1}").unwrap();
+    disk.add_snapshot(&second, "root.hdd.{2}").unwrap();
+    assert_eq!(lies_on(&disk), ["10", "21", "12"]);
+    assert_eq!(DiskDescriptor::parse(disk.to_string().as_bytes()).unwrap(), disk);
+    assert_eq!(disk.top_image().unwrap().file, "root.hdd");
+    for id in [&first, &NONE.parse().unwrap(), &TOP.parse().unwrap()] {
+        assert!(disk.add_snapshot(id, "x").is_err());
+    }
+    disk.put_top_on(&first).unwrap();
+    assert_eq!(lies_on(&disk), ["10", "21", "11"]);
+    disk.remove_snapshot(&first);
+    assert_eq!(lies_on(&disk), ["20", "10"]);
+    disk.remove_snapshot(&second);
+    disk.remove_snapshot(&second);
+    assert_eq!(disk, alone);
+    assert!(disk.add_snapshot(&first, "../x").is_err());
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_back(sectors in 1u64.., name in "[a-z][a-z0-9._{}-]{0,40}") {

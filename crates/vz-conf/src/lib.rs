@@ -30,6 +30,7 @@ mod number;
 pub mod param;
 pub mod quote;
 pub mod size;
+pub mod snapshot_tree;
 pub mod ubc;
 pub mod uuid;
 pub mod warning;

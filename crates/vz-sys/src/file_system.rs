@@ -1,4 +1,5 @@
-//! What is asked of a mounted file system as a whole: another size (ext4), unused blocks given back.
+//! What is asked of a mounted file system as a whole: another size (ext4), unused blocks given back,
+//! to hold still.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -8,6 +9,10 @@ use std::os::unix::fs::FileExt;
 const EXT4_IOC_RESIZE_FS: libc::Ioctl = 0x4008_6610;
 /// `_IOWR('X', 121, struct fstrim_range)` (linux/fs.h).
 const FITRIM: libc::Ioctl = 0xc018_5879;
+
+/// `_IOWR('X', 119, int)` and `_IOWR('X', 120, int)` (linux/fs.h).
+const FIFREEZE: libc::Ioctl = 0xc004_5877;
+const FITHAW: libc::Ioctl = 0xc004_5878;
 
 /// `struct fstrim_range`.
 #[repr(C)]
@@ -119,6 +124,25 @@ pub fn trim(file: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(range.length)
 }
 
+/// Has the mounted file system of `file` hold still: all is on its device, its journal is empty, and
+/// whoever writes waits until [`thaw`]. It stays so when the caller ends.
+///
+/// # Errors
+/// `EBUSY` when it is frozen already, `EOPNOTSUPP` where it cannot be, `EPERM` without CAP_SYS_ADMIN.
+pub fn freeze(file: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the argument is not looked at.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), FIFREEZE, 0) })
+}
+
+/// Lets a frozen file system go on.
+///
+/// # Errors
+/// `EINVAL` when it is not frozen, `EPERM` without CAP_SYS_ADMIN.
+pub fn thaw(file: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the argument is not looked at.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), FITHAW, 0) })
+}
+
 fn check(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -161,5 +185,12 @@ mod tests {
         let null = std::fs::File::open("/dev/null").unwrap();
         assert!(grow_ext4(null.as_fd(), 1).is_err());
         assert!(trim(null.as_fd()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_frozen_cannot_be_thawed() {
+        let proc = std::fs::File::open("/proc/self").unwrap();
+        assert!(thaw(proc.as_fd()).is_err());
+        assert!(freeze(proc.as_fd()).is_err());
     }
 }

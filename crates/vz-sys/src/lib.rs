@@ -34,6 +34,7 @@ pub mod pidfd;
 pub mod proc;
 pub mod pty;
 pub mod quota;
+pub mod reflink;
 pub mod rlimit;
 pub mod sealed;
 pub mod seccomp;

@@ -49,6 +49,23 @@ pub fn count_of(path: &Path, kind: &str, process: Option<Pid>) -> io::Result<usi
     Ok(text.split(|byte| *byte == b'\n').filter(is_it).count())
 }
 
+/// The mount points of the file system with the device number `device`, as in its files' `st_dev`.
+///
+/// # Errors
+/// When `/proc/self/mountinfo` cannot be read.
+pub fn mounts_of_device(device: u64) -> io::Result<Vec<PathBuf>> {
+    let text = std::fs::read("/proc/self/mountinfo")?;
+    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    let wanted = format!("{major}:{minor}");
+    let place = |line: &[u8]| {
+        let mut fields = line.split(|byte| *byte == b' ').skip(2);
+        let is_it = fields.next()? == wanted.as_bytes();
+        let point = fields.nth(1)?;
+        is_it.then(|| PathBuf::from(OsStr::from_bytes(&unescape(point))))
+    };
+    Ok(text.split(|byte| *byte == b'\n').filter_map(place).collect())
+}
+
 /// Whether a whole file system is mounted at `path`, and not a directory of one. `path` leads over no
 /// link.
 ///
@@ -128,6 +145,13 @@ mod tests {
         assert!(count_of(Path::new("/proc"), "proc", None).unwrap() >= 1);
         assert_eq!(count_of(Path::new("/proc"), "procfs", None).unwrap(), 0);
         assert_eq!(count_of(Path::new("/pro"), "proc", Some(Pid::this())).unwrap(), 0);
+    }
+
+    #[test]
+    fn finds_a_file_system_by_its_number() {
+        let device = nix::sys::stat::stat("/proc").unwrap().st_dev;
+        assert!(mounts_of_device(device).unwrap().contains(&PathBuf::from("/proc")));
+        assert!(mounts_of_device(u64::MAX).unwrap().is_empty());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use vz_sys::clone::{self, Request};
 
 use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
-use crate::lifecycle::teardown;
+use crate::lifecycle::{snapshot, teardown};
 use crate::remove_tree::remove_tree;
 use crate::report::Report;
 use crate::template::store::{self, Version};
@@ -47,6 +47,7 @@ pub fn destroy(container: &Container<'_>, report: &mut dyn Report) -> Result<()>
         report.info("Container is currently mounted (umount first)");
         return Err(Error::Reported(Exit::Mounted));
     }
+    snapshot::require_none_mounted(container, report)?;
     teardown::cancel_restart(container)?;
     let shown = container.node.shown(&container.private);
     report.info(&format!("Destroying container private area: {}", shown.display()));

@@ -1,5 +1,4 @@
-//! Commands for containers whose files are in an image: `snapshot*`, `convert`, `compact`. What is
-//! checked before; snapshots themselves are refused: this version cannot.
+//! Commands for containers whose files are in an image: `convert`, `compact`. What is checked before.
 
 use vz_conf::exit::Exit;
 use vz_conf::layout::Layout;
@@ -7,7 +6,7 @@ use vz_conf::layout::Layout;
 use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::layout::ploop::resize;
-use crate::lifecycle::convert;
+use crate::lifecycle::{convert, snapshot};
 use crate::report::Report;
 
 fn refuse(exit: Exit, text: &str) -> Result<()> {
@@ -16,20 +15,6 @@ fn refuse(exit: Exit, text: &str) -> Result<()> {
 
 fn is_image(container: &Container<'_>) -> bool {
     matches!(container.layout(), Layout::Ploop(_))
-}
-
-/// A snapshot command; `exit` is the code it fails with.
-///
-/// # Errors
-/// Always: for a container without an image, and for what this version cannot.
-pub fn snapshot(container: &Container<'_>, exit: Exit) -> Result<()> {
-    if container.private.as_os_str().is_empty() {
-        return Err(Error::PrivateNotSet);
-    }
-    match is_image(container) {
-        false => refuse(exit, "Snapshot feature is only available for ploop-based CTs"),
-        true => refuse(exit, "Snapshots are not supported by this version"),
-    }
 }
 
 /// `convert`: moves the files into this `layout` (ploop without a word).
@@ -56,6 +41,9 @@ pub fn convert(
         return refuse(Exit::DiskspaceNotSet, "Error: diskspace not set");
     }
     container.require_private()?;
+    if is_image(container) && snapshot::has_any(container) {
+        return refuse(Exit::PloopConvertFailed, "CT has snapshots (delete them first)");
+    }
     convert::convert(container, layout, report)
 }
 

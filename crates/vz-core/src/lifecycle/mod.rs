@@ -14,6 +14,7 @@ pub mod quota;
 mod relay;
 pub mod script;
 pub mod set;
+pub mod snapshot;
 pub mod start;
 pub mod stop;
 pub mod teardown;

@@ -16,7 +16,7 @@ use crate::error::{Context, Error, OsText, Result};
 use crate::group::Place;
 use crate::layout::ploop::resize;
 use crate::lifecycle::stop::open_init;
-use crate::lifecycle::{console, convert, mounting};
+use crate::lifecycle::{console, convert, mounting, snapshot};
 use crate::limits::{self, InForce};
 use crate::old_cgroup;
 use crate::report::Report;
@@ -142,6 +142,7 @@ pub(super) fn forget(container: &Container<'_>) -> Result<()> {
 /// As [`all`].
 pub fn recover(container: &Container<'_>, report: &mut dyn Report) -> Result<bool> {
     convert::finish(container)?;
+    snapshot::recover(container)?;
     if let Err(error) = resize::finish(container) {
         // It stays as it is; whatever was called may still be done.
         report.error(&error.to_string());

@@ -6,23 +6,45 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use vz_conf::disk_descriptor::{DiskDescriptor, FILE_NAME, Format, LONGEST};
+use vz_conf::disk_descriptor::{DiskDescriptor, FILE_NAME, Format, LONGEST, SECTOR};
 use vz_conf::exit::Exit;
 use vz_conf::new_file::NewFile;
 
 use super::IMAGE;
 use crate::error::{Context, Error, Result};
 
-/// Writes the descriptor of the plain image in `directory`, of `size` bytes: whole, or not at all.
+/// Writes that the plain image in `directory` has `size` bytes: whole, or not at all. What the
+/// descriptor says of snapshots stays.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write(directory: &Path, size: u64) -> Result<()> {
+    let mut disk = load(directory, size)?;
+    disk.sectors = size / SECTOR;
+    store(directory, &disk)
+}
+
+/// Reads the descriptor in `directory`; without one, it is that of a plain image of `size` bytes.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn load(directory: &Path, size: u64) -> Result<DiskDescriptor> {
     let path = directory.join(FILE_NAME);
-    let failed = |why: String| {
-        Error::Refused(Exit::PloopCreateFailed, format!("Cannot write {}: {why}", path.display()))
+    let disk = match read(&path).at(Exit::PloopMountFailed, "Cannot read", &path)? {
+        Some(bytes) => DiskDescriptor::parse(&bytes),
+        None => DiskDescriptor::plain(size, IMAGE),
     };
-    let disk = DiskDescriptor::plain(size, IMAGE).map_err(|error| failed(error.to_string()))?;
+    disk.map_err(|error| {
+        Error::Refused(Exit::PloopMountFailed, format!("{}: {error}", path.display()))
+    })
+}
+
+/// Writes a descriptor.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn store(directory: &Path, disk: &DiskDescriptor) -> Result<()> {
+    let path = directory.join(FILE_NAME);
     write_file(directory, &path, disk.to_string().as_bytes()).at(
         Exit::PloopCreateFailed,
         "Cannot write",
@@ -40,10 +62,10 @@ pub fn write_file(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()>
 }
 
 /// Looks whether the image in `directory` is one that can be mounted as it is. Without a descriptor
-/// it is: so they were made once.
+/// it is: so they were made once. Snapshots beside it are whole images as well.
 ///
 /// # Errors
-/// When the descriptor cannot be read, or tells of another format or of more than one image.
+/// When the descriptor cannot be read, or tells of another format or of images on each other.
 pub fn check(directory: &Path) -> Result<()> {
     let path = directory.join(FILE_NAME);
     let refused = |text: String| {
@@ -56,13 +78,14 @@ pub fn check(directory: &Path) -> Result<()> {
         Ok(disk) => disk,
         Err(error) => return refused(error.to_string()),
     };
-    match disk.images.as_slice() {
-        [image] if image.format == Format::Plain && image.file == IMAGE => Ok(()),
-        [image] if image.format == Format::Plain => {
-            refused(format!("the image {} is not {IMAGE}", image.file))
+    let is_plain = disk.images.iter().all(|image| image.format == Format::Plain);
+    match (disk.top_image(), disk.images.as_slice()) {
+        (Some(top), _) if is_plain && top.file == IMAGE => Ok(()),
+        (Some(top), _) if is_plain => refused(format!("the image {} is not {IMAGE}", top.file)),
+        (_, [_]) => {
+            refused("the image is in ploop's own format, which cannot be mounted here".into())
         }
-        [_] => refused("the image is in ploop's own format, which cannot be mounted here".into()),
-        several => {
+        (_, several) => {
             refused(format!("{} images on each other cannot be mounted here", several.len()))
         }
     }

@@ -104,12 +104,7 @@ pub fn mount(image: &Path, options: Option<&str>, user_quota: bool) -> Result<Ow
     let file = open(image)?;
     // Kept until it is mounted: the kernel detaches it when the last one who has it is gone.
     let device = attach(image, &file)?;
-    // Its usual name is what df shows; where the node lacks it, the descriptor will do.
-    let usual = format!("/dev/loop{}", device.number());
-    let source = match Path::new(&usual).exists() {
-        true => usual,
-        false => format!("/proc/self/fd/{}", device.as_fd().as_raw_fd()),
-    };
+    let source = source(&device);
     let mut settings = vec![Setting::Text("source", &source), Setting::Flag("rw")];
     if user_quota {
         settings.extend([Setting::Flag("usrquota"), Setting::Flag("grpquota")]);
@@ -123,6 +118,44 @@ pub fn mount(image: &Path, options: Option<&str>, user_quota: bool) -> Result<Ow
         "Cannot mount the image",
         image,
     )
+}
+
+/// Makes the mount of an image that nobody writes to, attached nowhere yet. What lies in it is a
+/// container's: it gives nobody rights on the node, and an error in it is its own.
+///
+/// # Errors
+/// When it cannot be mounted.
+pub fn mount_read_only(image: &Path) -> Result<OwnedFd> {
+    let file = File::options().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(image).at(
+        Exit::PloopMountFailed,
+        "Cannot open the image",
+        image,
+    )?;
+    let options =
+        loopdev::Options { autoclear: true, read_only: true, ..loopdev::Options::default() };
+    let device =
+        devices().attach(file.as_fd(), options).map_err(|error| no_device(image, &error))?;
+    let source = source(&device);
+    let settings = [
+        Setting::Text("source", &source),
+        Setting::Flag("ro"),
+        Setting::Text("errors", "continue"),
+    ];
+    let attributes = Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV;
+    mount::make(c"ext4", &settings, attributes).at(
+        Exit::PloopMountFailed,
+        "Cannot mount the image",
+        image,
+    )
+}
+
+/// The device's usual name is what df shows; where the node lacks it, the descriptor will do.
+fn source(device: &Device) -> String {
+    let usual = format!("/dev/loop{}", device.number());
+    match Path::new(&usual).exists() {
+        true => usual,
+        false => format!("/proc/self/fd/{}", device.as_fd().as_raw_fd()),
+    }
 }
 
 /// A second device of one image would be a second file system on the same blocks. So the one that it

@@ -6,9 +6,12 @@
 //! in between.
 
 pub mod balloon;
+mod copy;
 mod descriptor;
+mod frozen;
 mod image;
 pub mod resize;
+pub mod snapshot;
 mod tools;
 
 use std::os::fd::OwnedFd;

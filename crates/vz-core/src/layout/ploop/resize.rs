@@ -30,7 +30,7 @@ use crate::error::{Context, Error, OsText, Result};
 use crate::layout::{Storage, View};
 
 /// How long an offline resize waits for others to let go of the image.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Says what DISKSPACE a resize is for that is under way.
 fn note_path(container: &Container<'_>) -> PathBuf {
@@ -75,6 +75,21 @@ pub fn resize(container: &Container<'_>, diskspace: SoftHard, offline: bool) -> 
             Err(error)
         }
     }
+}
+
+/// Has the next [`finish`] bring the image, which came to be of `size` bytes, and the configuration
+/// together.
+///
+/// # Errors
+/// When it cannot be noted.
+pub fn reconcile(container: &Container<'_>, size: u64) -> Result<()> {
+    let said = super::size(&container.config);
+    if said.is_ok_and(|said| said == size) {
+        return Ok(());
+    }
+    let size = SoftHard { soft: size >> 10, hard: size >> 10 }.to_string();
+    descriptor::write_file(&directory(&container.private), &note_path(container), size.as_bytes())
+        .map_err(failed_io("note the resize"))
 }
 
 /// The configuration says what size the image has.
@@ -134,14 +149,14 @@ pub fn compact(container: &Container<'_>) -> Result<()> {
 }
 
 /// The image, mounted: at VE_ROOT, or for this alone.
-struct Mounted {
+pub(super) struct Mounted {
     image: File,
     device: Device,
     top: OwnedFd,
 }
 
 impl Mounted {
-    fn of(container: &Container<'_>) -> Result<Mounted> {
+    pub(super) fn of(container: &Container<'_>) -> Result<Mounted> {
         let path = image_path(&container.private);
         let file = image::open(&path)?;
         let top = match container.is_mounted() {
@@ -200,6 +215,11 @@ fn resize_mounted(container: &Container<'_>, size: u64) -> Result<()> {
 }
 
 impl Mounted {
+    /// The top directory of its file system.
+    pub(super) fn top(&self) -> &OwnedFd {
+        &self.top
+    }
+
     fn size(&self) -> io::Result<file_system::Size> {
         file_system::ext4_size(&File::from(self.device.as_fd().try_clone_to_owned()?))
     }

@@ -1,0 +1,280 @@
+//! Images of snapshots: whole ones beside the container's own, `root.hdd.{UUID}`, which nobody writes
+//! to any more. DiskDescriptor.xml lists them.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use vz_conf::disk_descriptor::{DiskDescriptor, Format};
+use vz_conf::exit::Exit;
+use vz_conf::uuid::Uuid;
+use vz_sys::file_system;
+
+use super::copy::Copying;
+use super::frozen::Frozen;
+use super::resize::Mounted;
+use super::{A_MOMENT, IMAGE, descriptor, directory, image, image_path, tools};
+use crate::container::Container;
+use crate::error::{Context, Error, Result};
+
+/// The name of a snapshot's image in its directory.
+fn name(id: &Uuid) -> String {
+    format!("{IMAGE}.{id}")
+}
+
+/// Where the image waits that is to take the place of the container's own.
+fn waiting_path(container: &Container<'_>) -> PathBuf {
+    directory(&container.private).join("root.hdd.switch")
+}
+
+fn read(container: &Container<'_>) -> Result<DiskDescriptor> {
+    descriptor::check(&directory(&container.private))?;
+    let image = image_path(&container.private);
+    let length = std::fs::metadata(&image).at(Exit::PloopMountFailed, "Cannot look at", &image)?;
+    descriptor::load(&directory(&container.private), length.len())
+}
+
+/// Says whether `id` is taken: by an image, or by what stands for none.
+///
+/// # Errors
+/// When the descriptor cannot be read.
+pub fn is_taken(container: &Container<'_>, id: &Uuid) -> Result<bool> {
+    Ok(read(container)?.has(id))
+}
+
+/// The image of the snapshot `id`; `None` when there is none.
+///
+/// # Errors
+/// When the descriptor cannot be read.
+pub fn path(container: &Container<'_>, id: &Uuid) -> Result<Option<PathBuf>> {
+    let disk = read(container)?;
+    let is_own = disk.top_image().is_some_and(|top| top.id == *id);
+    let image = disk.image(id).filter(|image| !is_own && image.format == Format::Plain);
+    Ok(image.map(|image| directory(&container.private).join(&image.file)))
+}
+
+/// Makes the image of a snapshot: the state of this moment, on disk. Nothing lists it yet.
+///
+/// # Errors
+/// The step that failed. What was made of the image is left for [`forget`].
+pub fn take(container: &Container<'_>, id: &Uuid) -> Result<()> {
+    let path = directory(&container.private).join(name(id));
+    let own = image_path(&container.private);
+    let (source, copy) = (image::open(&own)?, make(&path)?);
+    let both = Copying { source: &source, copy: &copy };
+    let patience = if container.is_mounted() { Duration::ZERO } else { A_MOMENT };
+    if image::wait_detached(&own, patience)? {
+        tools::check_file_system(&own)?;
+        copy_still(&both)?;
+    } else {
+        copy_mounted(&both, &Mounted::of(container)?)?;
+    }
+    copy.sync_all().and_then(|()| sync_directory(container)).at(
+        Exit::NoDiskSpace,
+        "Cannot sync",
+        &path,
+    )
+}
+
+fn make(path: &Path) -> Result<File> {
+    let options = &mut File::options();
+    let options = options.read(true).write(true).create_new(true).mode(0o600);
+    remove_if_there(path).and_then(|()| options.open(path)).at(
+        Exit::NoDiskSpace,
+        "Cannot make",
+        path,
+    )
+}
+
+fn sync_directory(container: &Container<'_>) -> io::Result<()> {
+    File::open(directory(&container.private))?.sync_all()
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Of an image that nobody writes to.
+fn copy_still(both: &Copying<'_>) -> Result<()> {
+    match both.share()? {
+        true => Ok(()),
+        false => both.fill(),
+    }
+}
+
+/// The container may write meanwhile: it holds still for the last step only.
+fn copy_mounted(both: &Copying<'_>, mounted: &Mounted) -> Result<()> {
+    let shares = both.share()?;
+    if !shares {
+        both.fill()?;
+        // What has changed until then is in memory, and on disk, before the container has to wait.
+        both.refresh()?;
+    }
+    let frozen = |done: io::Result<_>| {
+        done.context(Exit::PloopMountFailed, || "Cannot freeze the file system".into())
+    };
+    frozen(sync(both, mounted))?;
+    let still = Frozen::new(mounted.top().as_fd())
+        .context(Exit::PloopMountFailed, || "Cannot freeze the file system".into())?;
+    match shares {
+        true => both.share().map(drop)?,
+        false => both.refresh()?,
+    }
+    frozen(still.thaw())
+}
+
+fn sync(both: &Copying<'_>, mounted: &Mounted) -> io::Result<()> {
+    nix::unistd::syncfs(mounted.top())?;
+    both.source.sync_all()?;
+    both.copy.sync_all()
+}
+
+/// Lets the container go on that a killed command has frozen.
+pub fn thaw(container: &Container<'_>) {
+    let attached = image::wait_detached(&image_path(&container.private), Duration::ZERO);
+    if attached.is_ok_and(|detached| !detached)
+        && let Ok(mounted) = Mounted::of(container)
+    {
+        // As a rule it is not frozen.
+        let _ = file_system::thaw(mounted.top().as_fd());
+    }
+}
+
+/// Lists the image of the new snapshot `id`.
+///
+/// # Errors
+/// When the descriptor cannot be read or written.
+pub fn list(container: &Container<'_>, id: &Uuid) -> Result<()> {
+    let mut disk = read(container)?;
+    if disk.image(id).is_none() {
+        let refused = |error| Error::Refused(Exit::PloopCreateFailed, format!("{id}: {error}"));
+        disk.add_snapshot(id, &name(id)).map_err(refused)?;
+    }
+    descriptor::store(&directory(&container.private), &disk)
+}
+
+/// Takes the image of a snapshot away, if there is one.
+///
+/// # Errors
+/// When the descriptor cannot be written, or the image not be removed.
+pub fn forget(container: &Container<'_>, id: &Uuid) -> Result<()> {
+    let mut disk = read(container)?;
+    if disk.top_image().is_some_and(|top| top.id == *id) {
+        return Ok(());
+    }
+    let listed = disk.image(id).map(|image| image.file.clone());
+    disk.remove_snapshot(id);
+    descriptor::store(&directory(&container.private), &disk)?;
+    for file in listed.into_iter().chain([name(id)]) {
+        // A descriptor that was written by hand may name it twice.
+        if disk.images.iter().all(|image| image.file != file) {
+            let path = directory(&container.private).join(file);
+            remove_if_there(&path).at(Exit::SnapshotDeleteFailed, "Cannot remove", &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes what [`put_in_place`] needs: a copy of the snapshot's image, on disk.
+///
+/// # Errors
+/// The step that failed.
+pub fn prepare(container: &Container<'_>, snapshot: &Path) -> Result<()> {
+    let path = waiting_path(container);
+    let (source, copy) = (image::open(snapshot)?, make(&path)?);
+    copy_still(&Copying { source: &source, copy: &copy })?;
+    copy.sync_all().and_then(|()| sync_directory(container)).at(
+        Exit::NoDiskSpace,
+        "Cannot sync",
+        &path,
+    )
+}
+
+/// Takes back what [`prepare`] has made.
+///
+/// # Errors
+/// Those of unlink(2).
+pub fn discard_prepared(container: &Container<'_>) -> Result<()> {
+    let path = waiting_path(container);
+    remove_if_there(&path).at(Exit::SnapshotSwitchFailed, "Cannot remove", &path)
+}
+
+/// Puts the copy of the image of `id` in the place of the container's own, which is not mounted.
+/// Done a second time it changes nothing. Returns the size of the image.
+///
+/// # Errors
+/// The step that failed.
+pub fn put_in_place(container: &Container<'_>, id: &Uuid) -> Result<u64> {
+    let (waiting, own) = (waiting_path(container), image_path(&container.private));
+    match std::fs::rename(&waiting, &own) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && own.exists() => Ok(()),
+        other => other,
+    }
+    .and_then(|()| sync_directory(container))
+    .at(Exit::SnapshotSwitchFailed, "Cannot replace", &own)?;
+    let size = std::fs::metadata(&own).at(Exit::SnapshotSwitchFailed, "Cannot look at", &own)?;
+    let mut disk = read(container)?;
+    let refused = |error| Error::Refused(Exit::SnapshotSwitchFailed, format!("{id}: {error}"));
+    disk.put_top_on(id).map_err(refused)?;
+    disk.sectors = size.len() / vz_conf::disk_descriptor::SECTOR;
+    descriptor::store(&directory(&container.private), &disk)?;
+    Ok(size.len())
+}
+
+/// Waits until the container's own image, just unmounted, is in use nowhere.
+///
+/// # Errors
+/// When it stays in use.
+pub fn wait_unused(container: &Container<'_>) -> Result<()> {
+    let own = image_path(&container.private);
+    match image::wait_detached(&own, super::resize::PATIENCE)? {
+        true => Ok(()),
+        false => {
+            let text = format!("{} is in use", own.display());
+            Err(Error::Refused(Exit::SnapshotSwitchFailed, text))
+        }
+    }
+}
+
+/// Makes the mount of a snapshot's image, attached nowhere yet: to be read, by the node's own
+/// programs.
+///
+/// # Errors
+/// When it cannot be mounted.
+pub fn mount(snapshot: &Path) -> Result<OwnedFd> {
+    // The image of an old node may have work in its journal, which a mount for reading cannot do.
+    tools::check_file_system(snapshot)?;
+    image::mount_read_only(snapshot)
+}
+
+/// Where a snapshot's image is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The loop device.
+    pub device: String,
+    /// The mount points.
+    pub targets: Vec<PathBuf>,
+}
+
+/// Where the image is mounted; `None` when it is not.
+///
+/// # Errors
+/// When the devices or the mounts cannot be looked at.
+pub fn place(snapshot: &Path) -> Result<Option<Place>> {
+    let file = image::open(snapshot)?;
+    let Some(device) = image::attached(snapshot, &file)?.into_iter().next() else {
+        return Ok(None);
+    };
+    let targets = device
+        .device_number()
+        .map_err(|error| error.source)
+        .and_then(vz_sys::mount_table::mounts_of_device)
+        .at(Exit::SnapshotMountFailed, "Cannot look for mounts of", snapshot)?;
+    Ok(Some(Place { device: format!("/dev/loop{}", device.number()), targets }))
+}
