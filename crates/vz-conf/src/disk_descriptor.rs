@@ -126,6 +126,14 @@ impl DiskDescriptor {
         })
     }
 
+    /// The identifier that ploop gives the image that is written to.
+    ///
+    /// # Errors
+    /// None.
+    pub fn top_id() -> Result<Uuid> {
+        uuid("TopGUID", TOP)
+    }
+
     /// Reads a descriptor.
     ///
     /// # Errors

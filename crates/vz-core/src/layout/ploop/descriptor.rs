@@ -6,11 +6,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use vz_conf::disk_descriptor::{DiskDescriptor, FILE_NAME, Format, LONGEST};
+use vz_conf::disk_descriptor::{DiskDescriptor, FILE_NAME, LONGEST};
 use vz_conf::exit::Exit;
 use vz_conf::new_file::NewFile;
 
 use super::IMAGE;
+use super::genuine::{self, Form};
 use crate::error::{Context, Error, Result};
 
 /// Writes the descriptor of the plain image in `directory`, of `size` bytes: whole, or not at all.
@@ -39,32 +40,34 @@ pub fn write_file(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()>
     File::open(directory)?.sync_all()
 }
 
-/// Looks whether the image in `directory` is one that can be mounted as it is. Without a descriptor
-/// it is: so they were made once.
+/// Looks whether the image in `directory` is one that can be mounted as it is.
 ///
 /// # Errors
-/// When the descriptor cannot be read, or tells of another format or of more than one image.
+/// When the descriptor cannot be read, and for an image that ploop has made: what to do then.
 pub fn check(directory: &Path) -> Result<()> {
+    match genuine::form(directory, Exit::PloopMountFailed)? {
+        Form::Ours => Ok(()),
+        Form::Genuine(what) => Err(Error::Refused(
+            Exit::PloopMountFailed,
+            format!(
+                "{}: {what}, which cannot be mounted here: 'vzctl convert' of this container turns \
+                 it into what can",
+                directory.join(FILE_NAME).display()
+            ),
+        )),
+    }
+}
+
+/// Reads the descriptor in `directory`, if there is one.
+///
+/// # Errors
+/// With this code, when it cannot be read.
+pub fn load(directory: &Path, exit: Exit) -> Result<Option<DiskDescriptor>> {
     let path = directory.join(FILE_NAME);
-    let refused = |text: String| {
-        Err(Error::Refused(Exit::PloopMountFailed, format!("{}: {text}", path.display())))
-    };
-    let Some(bytes) = read(&path).at(Exit::PloopMountFailed, "Cannot read", &path)? else {
-        return Ok(());
-    };
-    let disk = match DiskDescriptor::parse(&bytes) {
-        Ok(disk) => disk,
-        Err(error) => return refused(error.to_string()),
-    };
-    match disk.images.as_slice() {
-        [image] if image.format == Format::Plain && image.file == IMAGE => Ok(()),
-        [image] if image.format == Format::Plain => {
-            refused(format!("the image {} is not {IMAGE}", image.file))
-        }
-        [_] => refused("the image is in ploop's own format, which cannot be mounted here".into()),
-        several => {
-            refused(format!("{} images on each other cannot be mounted here", several.len()))
-        }
+    let Some(bytes) = read(&path).at(exit, "Cannot read", &path)? else { return Ok(None) };
+    match DiskDescriptor::parse(&bytes) {
+        Ok(disk) => Ok(Some(disk)),
+        Err(error) => Err(Error::Refused(exit, format!("{}: {error}", path.display()))),
     }
 }
 
@@ -94,7 +97,7 @@ mod tests {
         check(directory.path()).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         for (from, to, why) in [
-            ("Plain", "Compressed", "own format"),
+            ("Plain", "Compressed", "own format, which cannot be mounted here: 'vzctl convert'"),
             ("<File>root.hdd<", "<File>other.hdd<", "is not root.hdd"),
             ("<File>root.hdd<", "<File>../root.hdd<", "bad value"),
             ("</Parallels", "</", "not XML"),
