@@ -12,7 +12,7 @@
 Fixtures by the format's description: a disk with one partition, which begins after the first cluster; and what of it
 differs from another, in ploop's own format.
 
-  $ le() { n=$1; for i in $(seq $2); do printf "\\$(printf %o $((n & 255)))"; n=$((n >> 8)); done; }
+  $ le() { local n=$1 left=$2 text= byte; while test $left -gt 0; do printf -v byte '\\x%02x' $((n & 255)); text=$text$byte n=$((n >> 8)) left=$((left - 1)); done; printf "$text"; }
   $ zeroes() { head -c $1 /dev/zero; }
   $ crc() { gzip -1 | tail -c 8 | head -c 4; }
   $ header() { printf 'EFI PART'; le 65536 4; le 92 4; cat $1; le 0 4; le 1 8; le $2 8; le 34 8; le $(($2 - 33)) 8; printf 'disk-identifier.'; le 2 8; le 128 4; le 128 4; crc < entries; }
@@ -33,14 +33,93 @@ differs from another, in ploop's own format.
 
 The file system of a snapshot, and what became of it: two versions, both with ploop's balloon, which its kernel hid.
 
-  $ mkdir $K; vzctl mount $CTID >/dev/null; head -c 3M /dev/urandom > $R/old; cp $R/old $R/changed; touch $R/.balloon-c3a5ae3d-ce7f-43c4-a1ea-c61e2b4504e8; fallocate -l 4M $R/.balloon-c3a5ae3d-ce7f-43c4-a1ea-c61e2b4504e8; vzctl umount $CTID >/dev/null
-  $ disk $I/root.hdd before; vzctl mount $CTID >/dev/null; rm $R/old; head -c 5M /dev/urandom > $R/new; echo x | dd of=$R/changed conv=notrunc bs=1 seek=1000000 status=none; vzctl umount $CTID >/dev/null; disk $I/root.hdd after
+  $ mkdir $K; vzctl mount $CTID >/dev/null; head -c 3M /dev/urandom > $R/old; cp $R/old $R/changed; mark=$(md5sum < $R/old); touch $R/.balloon-c3a5ae3d-ce7f-43c4-a1ea-c61e2b4504e8; fallocate -l 4M $R/.balloon-c3a5ae3d-ce7f-43c4-a1ea-c61e2b4504e8; vzctl umount $CTID >/dev/null
+  $ disk $I/root.hdd before; vzctl mount $CTID >/dev/null; rm $R/.balloon-*; vzctl umount $CTID >/dev/null; then=$(files); put_back() { dd if=before of=$I/root.hdd bs=1M skip=1 count=40 conv=sparse status=none; }; put_back; vzctl mount $CTID >/dev/null; rm $R/old; head -c 5M /dev/urandom > $R/new; echo x | dd of=$R/changed conv=notrunc bs=1 seek=1000000 status=none; vzctl umount $CTID >/dev/null; disk $I/root.hdd after
   $ vzctl mount $CTID >/dev/null; rm $R/.balloon-*; vzctl umount $CTID >/dev/null; now=$(files); truncate -s $(stat -c %s after) nothing
   $ delta nothing before $K/root.hdd 2; delta before after "$K/root.hdd.$S" 1 $((0x746f6e59)); echo mine > $K/notes; : > $K/DiskDescriptor.xml.lck
-  $ shots=$(shot $S $NONE)$(shot $TOP $S); describe "$S Compressed root.hdd" "$TOP Compressed root.hdd.$S"; put; ls $K | sed 's/{.*/X/'; od -A d -c -N 64 $I/root.hdd | head -n 1
+  $ shots=$(shot $S $NONE)$(shot $TOP $S); describe "$S Compressed root.hdd" "$TOP Compressed root.hdd.$S"; put; ls $K | sed 's/{.*/X/'; head -c 16 $I/root.hdd; echo
+  DiskDescriptor.xml
+  DiskDescriptor.xml.lck
+  notes
+  root.hdd
+  root.hdd.X
+  WithouFreSpacExt
 
 What it says, and what the command makes of it.
 
-  $ vzctl start $CTID 2>&1 | tail -n 1
-  $ vzctl convert $CTID; ls $I | sed 's/{.*/X/'; cat $I/notes; ls -A $P
-  $ test "$(files)" = "$now" && echo same; vzctl convert $CTID
+  $ vzctl mount $CTID
+  /var/lib/vz/private/.*: the disk is 2 images on each other, which cannot be mounted here: 'vzctl convert' of this container turns it into what can (re)
+  [152]
+  $ vzctl convert $CTID --layout simfs 2>&1 | tail -n 1; vzctl convert $CTID; ls $I | sed 's/{.*/X/'; cat $I/notes; ls -A $P; grep -c '<Type>Plain\|<ParentGUID>{1\|<Disk_size>81920<' $I/DiskDescriptor.xml
+  CT has snapshots (1), which only layout ploop keeps: convert it to ploop, and delete them first
+  Converting ploop images to plain ones
+  Container images are plain now
+  DiskDescriptor.xml
+  notes
+  root.hdd
+  root.hdd.X
+  mine
+  root.hdd
+  4
+  $ test "$(files)" = "$now" && echo same; vzctl convert $CTID; test $(stat -c '%s %b' $I/root.hdd | awk '{ print $1 - 512 * $2 }') -gt 20000000 && echo sparse
+  same
+  CT is already on ploop
+  sparse
+  $ e2fsck -fn "$I/root.hdd.$S" >/dev/null 2>&1 && mv "$I/root.hdd.$S" $I/root.hdd; rm $I/DiskDescriptor.xml; test "$(files)" = "$then" && echo as it was
+  as it was
+  $ vzctl start $CTID >/dev/null 2>&1; vzctl exec $CTID 'ls -A / | grep balloon'; vzctl set $CTID --diskspace 30M --save >/dev/null; vzctl stop $CTID --fast >/dev/null
+  $ vzctl set $CTID --diskspace 60M --save --offline-resize >/dev/null; stat -c %s $I/root.hdd; vzctl mount $CTID >/dev/null; test "$(md5sum < $R/old)" = "$mark" && echo as it was; vzctl umount $CTID >/dev/null
+  62914560
+  as it was
+  $ sed -i '/^DISKSPACE/d' $C; echo 'DISKSPACE="40960:40960"' >> $C
+
+One image: in its own format without a descriptor, plain with a partition table, from a node that held it to less.
+
+  $ shots=; rm -r $K; mkdir $K; delta nothing after $K/root.hdd 1; put; vzctl convert $CTID | tail -n 1; test "$(files)" = "$now" && echo same
+  Container images are plain now
+  same
+  $ cp --sparse=always after $K/root.hdd; describe "$TOP Plain root.hdd"; put; vzctl mount $CTID; sed -i 's/^DISKSPACE=.*/DISKSPACE="35000:35000"/' $C; vzctl convert $CTID >/dev/null; test "$(files)" = "$now" && vzctl mount $CTID >/dev/null; stat -c %s $R/.balloon/blocks; vzctl umount $CTID >/dev/null
+  /var/lib/vz/private/.*: the image has a partition table, which cannot be mounted here.* (re)
+  6103040
+  $ put; vzctl convert $CTID --layout simfs | tail -n 1; ls -A $P | grep 'root.hdd\|balloon'; test "$(files)" = "$now" && echo same
+  Container is on simfs now
+  same
+  $ sed -i 's/^VE_LAYOUT=.*/VE_LAYOUT="ploop"/' $C; rm -r $P; mkdir $P
+
+What cannot be is refused, and nothing is lost.
+
+  $ refused() { put; vzctl convert $CTID 2>&1 | sed "1d; s,/var/lib/vz/private/$CTID,P,"; diff -r $I $K; ls -A $P; }
+  $ delta nothing after $K/root.hdd 2; describe "$TOP Compressed root.hdd"; le 9999 4 | dd of=$K/root.hdd bs=1 seek=64 conv=notrunc status=none; refused
+  Cannot read the image P/root.hdd/root.hdd: its table is broken: cluster 0 lies beyond the end of the file (9999)
+  root.hdd
+  $ rm $K/root.hdd; ln -s $PWD/after $K/root.hdd; refused
+  Cannot open the image P/root.hdd/root.hdd: Too many levels of symbolic links
+  root.hdd
+  $ rm $K/root.hdd; shots=$(shot $S $TOP)$(shot $TOP $S); describe "$S Compressed root.hdd" "$TOP Compressed root.top"; refused | sed 's/{.*}/X/'
+  P/root.hdd/DiskDescriptor.xml: X lies on itself
+  root.hdd
+
+Room for all of it is looked for before anything is written.
+
+  $ shots=; delta nothing after $K/root.hdd 2; describe "$TOP Compressed root.hdd"; truncate -s 24M small; mke2fs -q -F -t ext4 -m 0 small; mkdir -p /mnt/small.$CTID; mount -o loop small /mnt/small.$CTID
+  $ mkdir /mnt/small.$CTID/p; cp -a --sparse=always $K /mnt/small.$CTID/p/root.hdd; cp $C kept.conf; sed -i "s,^VE_PRIVATE=.*,VE_PRIVATE=/mnt/small.$CTID/p," $C; head -c 64M /dev/zero > /mnt/small.$CTID/full 2>/dev/null || true
+  $ vzctl convert $CTID 2>&1 | sed '1d; s/needs [0-9]* MiB/needs N MiB/; s/small.[0-9]*/small/'; ls /mnt/small.$CTID/p; diff -r $K /mnt/small.$CTID/p/root.hdd; umount /mnt/small.$CTID; rmdir /mnt/small.$CTID; rm small; mv kept.conf $C
+  Conversion needs N MiB beside the old images, and /mnt/small/p has 0 MiB free
+  root.hdd
+
+Killed at any system call: the old images or the new ones, and the next command goes through.
+
+  $ shots=$(shot $S $NONE)$(shot $TOP $S); delta nothing before $K/root.hdd 2; delta before after "$K/root.hdd.$S" 1; describe "$S Compressed root.hdd" "$TOP Compressed root.hdd.$S"; put
+  $ kills=5; if grep -q TCG /proc/cpuinfo; then kills=2; fi
+  $ die() { n=$1; shift; name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); test -n "$name" || return 0
+  >   nth=$(head -n $n trace | grep -c "^$name("); bash -c 'which=$1; shift; strace -qq -o killed -e inject=$which "$@"; :' die "$name:signal=KILL:when=$nth" "$@" >/dev/null 2>&1
+  >   grep -q 'killed by SIGKILL' killed && deaths=$((deaths + 1)) || true; }
+  $ deaths=0; total=$(strace -qq -o trace vzctl convert $CTID >/dev/null 2>&1; wc -l < trace)
+  $ for n in $(seq 60 $(((total - 60) / kills + 1)) $total) $(seq $((total - 40)) $((40 / kills + 1)) $total); do
+  >   put; die $n vzctl convert $CTID
+  >   if cmp -s $I/DiskDescriptor.xml $K/DiskDescriptor.xml; then diff -r $I $K; fi
+  >   vzctl convert $CTID >/dev/null || echo "at $n of $total: $?"; test "$(files)" = "$now" || echo "at $n of $total: not the same"
+  >   test "$(ls -A $P)$(ls $I | wc -l)" = root.hdd3 || echo "at $n of $total: left: $(ls $P $I)"
+  > done; test $deaths -ge $kills || echo "only $deaths died"
+  $ vzctl destroy $CTID | tail -n 1; rm -rf $K $C.destroyed trace killed before after nothing entries pieces sum real
+  Container private area was destroyed

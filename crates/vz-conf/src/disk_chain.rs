@@ -105,8 +105,11 @@ impl DiskDescriptor {
         image.ok_or_else(|| ChainError::NoImage(id.clone()))
     }
 
-    /// What the image lies on.
-    fn parent(&self, id: &Uuid) -> Result<Option<&Uuid>> {
+    /// What the image `id` lies on; `None` when on no other.
+    ///
+    /// # Errors
+    /// [`ChainError::NoShot`].
+    pub fn parent(&self, id: &Uuid) -> Result<Option<&Uuid>> {
         match self.shots.iter().find(|shot| key(&shot.id) == key(id)) {
             Some(shot) => Ok(Some(&shot.parent).filter(|parent| !is_none(parent))),
             None if self.images.len() == 1 && self.shots.is_empty() => Ok(None),

@@ -82,7 +82,7 @@ pub fn mount_top(container: &Container<'_>, report: &mut dyn Report) -> Result<O
     let snapshots = disk.snapshots()?.len();
     if snapshots > 0 {
         let text = format!(
-            "CT has {snapshots} snapshots, which only layout ploop keeps: convert it to ploop, and \
+            "CT has snapshots ({snapshots}), which only layout ploop keeps: convert it to ploop, and \
              delete them first"
         );
         return Err(Error::Refused(Exit::PloopConvertFailed, text));

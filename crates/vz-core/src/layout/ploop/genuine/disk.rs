@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use vz_conf::disk_chain::ChainError;
-use vz_conf::disk_descriptor::{DiskDescriptor, FILE_NAME, Format, Image};
+use vz_conf::disk_descriptor::{DiskDescriptor, FILE_NAME, Format, Image, Shot};
 use vz_conf::exit::Exit;
 use vz_conf::uuid::Uuid;
 use vz_sys::beneath;
@@ -53,7 +53,8 @@ pub fn form(directory: &Path, exit: Exit) -> Result<Form> {
         }
     }
     let path = directory.join(IMAGE);
-    match File::options().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(&path) {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    match File::options().read(true).custom_flags(flags).open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Form::Ours),
         other => content(other.at(exit, "Cannot open the image", &path)?)
             .map_err(|error| unreadable(exit, &path, &error)),
@@ -181,17 +182,21 @@ impl Disk {
         let mut plain = DiskDescriptor::plain(size, IMAGE)
             .map_err(|error| failed(format!("Cannot describe {IMAGE}: {error}")))?;
         let usual = plain.top.clone().unwrap_or_else(|| top.clone());
-        for shot in &self.descriptor.shots {
-            if shot.id == top {
-                plain.shots[0].parent = shot.parent.clone();
+        let none = plain.shots.first().map(|shot| shot.parent.clone());
+        let none = none.unwrap_or_else(|| top.clone());
+        for image in &self.descriptor.images {
+            let parent = self.descriptor.parent(&image.id).map_err(|error| self.no_disk(&error))?;
+            let parent = parent.unwrap_or(&none).clone();
+            if image.id == top {
+                plain.shots.iter_mut().take(1).for_each(|shot| shot.parent = parent.clone());
                 continue;
             }
-            if shot.id.to_string().eq_ignore_ascii_case(&usual.to_string()) {
+            if image.id.to_string().eq_ignore_ascii_case(&usual.to_string()) {
                 return Err(self.no_disk(&ChainError::Twice(usual)));
             }
-            let file = snapshot_name(&shot.id);
-            plain.images.push(Image { id: shot.id.clone(), format: Format::Plain, file });
-            plain.shots.push(shot.clone());
+            let (id, file) = (image.id.clone(), snapshot_name(&image.id));
+            plain.images.push(Image { id: id.clone(), format: Format::Plain, file });
+            plain.shots.push(Shot { id, parent });
         }
         Ok(plain)
     }
