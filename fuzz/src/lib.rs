@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::panic, reason = "a failure is a panic")]
 
+use std::io;
 use std::path::Path;
 
 use vz_conf::change::{Change, OptionName};
@@ -17,6 +18,9 @@ use vz_conf::file::ConfFile;
 use vz_conf::param::{Commands, PARAMS, ParamId, by_option};
 use vz_conf::snapshot_tree::SnapshotTree;
 use vz_conf::{Config, Scope};
+use vz_core::layout::ploop::genuine::Source;
+use vz_core::layout::ploop::genuine::partition::file_system;
+use vz_core::layout::ploop::genuine::stack::{Layer, Stack};
 use vzctl::getopt::{LongOption, Scanner, Table};
 
 /// A target: its name, which is its corpus's directory, and its body.
@@ -30,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("values", values),
     ("disk_descriptor", disk_descriptor),
     ("snapshot_tree", snapshot_tree),
+    ("ploop_image", ploop_image),
 ];
 
 /// Any bytes as a Snapshots.xml: what is taken is the same when it is written and read again.
@@ -47,9 +52,66 @@ pub fn disk_descriptor(bytes: &[u8]) {
     let Ok(disk) = DiskDescriptor::parse(bytes) else { return };
     let plain = |name: &str| !name.contains('/') && !matches!(name, "" | "." | "..");
     assert!(disk.images.iter().all(|image| plain(&image.file)), "a file outside");
+    if let Ok(top) = disk.top_image() {
+        let chain = disk.chain(&top.id).map_or(0, |chain| chain.len());
+        assert!(chain <= disk.images.len(), "an image lies on itself");
+    }
     match DiskDescriptor::parse(disk.to_string().as_bytes()) {
         Ok(again) => assert_eq!(again, disk, "what was written"),
         Err(error) => panic!("what was written is not read: {error}"),
+    }
+}
+
+/// A file that begins with these bytes, and has nothing but zeroes up to its end.
+#[derive(Clone, Copy)]
+struct Sparse<'a> {
+    bytes: &'a [u8],
+    size: u64,
+}
+
+impl Source for Sparse<'_> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.size)
+    }
+
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        if offset.saturating_add(buffer.len() as u64) > self.size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer.fill(0);
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(())
+    }
+}
+
+/// Any bytes as the beginning of an image, after two that say how large it is: in ploop's own format,
+/// on a plain one, and plain with a partition table. What is taken lies in the file.
+pub fn ploop_image(bytes: &[u8]) {
+    let Some((size, bytes)) = bytes.split_first_chunk() else { return };
+    let file = Sparse { bytes, size: u64::from(u16::from_le_bytes(*size)) << 8 };
+    let Ok(plain) = Layer::plain(file) else { return };
+    let mut disks = vec![Stack::new(vec![plain])];
+    if let (Ok(upper), Ok(lower)) = (Layer::expanded(file), Layer::plain(file)) {
+        disks.push(Stack::new(vec![upper, lower]));
+    }
+    for disk in disks {
+        let Ok(mut disk) = disk else { continue };
+        let Ok(range) = file_system(&mut disk) else { continue };
+        assert!(range.start <= range.end && range.end <= disk.size(), "beyond the disk");
+        let (mut at, mut left) = (range.start, 64);
+        while at < range.end && left > 0 {
+            let Ok(piece) = disk.piece(at, at.saturating_add(1 << 26).min(range.end)) else {
+                break;
+            };
+            assert!(piece.length > 0, "no end");
+            if let Some((_, offset)) = piece.place {
+                assert!(offset + piece.length <= file.size, "beyond the file");
+            }
+            (at, left) = (at + piece.length, left - 1);
+        }
     }
 }
 

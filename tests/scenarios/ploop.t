@@ -85,7 +85,7 @@ What the mount is told; what could harm the node it is not told.
   MOUNT_OPTS: option 'errors=panic' is unknown or not allowed
   [152]
   $ sed -i '/^MOUNT_OPTS/d' $C; sed -i.kept 's/Plain/Compressed/' $I/DiskDescriptor.xml; vzctl mount $CTID; mv $I/DiskDescriptor.xml.kept $I/DiskDescriptor.xml
-  /var/lib/vz/private/.*/root.hdd/DiskDescriptor.xml: the image is in ploop's own format, which cannot be mounted here (re)
+  /var/lib/vz/private/.*/root.hdd/DiskDescriptor.xml: the image is in ploop's own format, which cannot be mounted here: 'vzctl convert' of this container turns it into what can (re)
 
 Into other layouts and back.
 

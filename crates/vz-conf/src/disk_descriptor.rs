@@ -178,20 +178,19 @@ impl DiskDescriptor {
         self.images.iter().find(|image| image.id == *id)
     }
 
-    /// The image that is written to: of several, the one that is said to be.
-    pub fn top_image(&self) -> Option<&Image> {
-        match (&self.top, self.images.as_slice()) {
-            (_, [image]) => Some(image),
-            (Some(top), _) => self.image(top),
-            (None, _) => None,
-        }
-    }
-
     fn top_shot(&mut self) -> Result<&mut Shot> {
         let top = self.top_image().map(|image| image.id.clone());
-        let top = top.ok_or(DescriptorError::Missing("TopGUID"))?;
+        let top = top.map_err(|_| DescriptorError::Missing("TopGUID"))?;
         let shot = self.shots.iter_mut().find(|shot| shot.id == top);
         shot.ok_or(DescriptorError::Missing("Shot"))
+    }
+
+    /// The identifier that ploop gives the image that is written to.
+    ///
+    /// # Errors
+    /// None.
+    pub fn top_id() -> Result<Uuid> {
+        uuid("TopGUID", TOP)
     }
 
     /// Reads a descriptor.

@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod cpumask;
 pub mod ctid;
 pub mod device;
+pub mod disk_chain;
 pub mod disk_descriptor;
 pub mod error;
 pub mod exit;

@@ -67,14 +67,19 @@ impl<T, E: Into<io::Error>> At<T> for std::result::Result<T, E> {
     }
 }
 
-/// Copies all below `from`, and what `from` itself has, to the empty directory `to`.
+/// Copies all below `from`, and what `from` itself has, to the empty directory `to`. `progress` is told
+/// how many bytes of contents each step has copied.
 ///
 /// # Errors
 /// [`CopyError`]: the first file that cannot be copied ends it.
-pub fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+pub fn copy_tree(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<()> {
     let from = open_directory(from, OsStr::new(".")).at("open", Path::new("."))?;
     let to = open_directory(to, OsStr::new(".")).at("open", Path::new("."))?;
-    let mut copier = Copier::new(to.as_fd(), false);
+    let mut copier = Copier::new(to.as_fd(), false, progress);
     copier.copy_below(from.as_fd(), to.as_fd(), Path::new(""))?;
     let status = beneath::status(from.as_fd()).at("look at", Path::new("."))?;
     file::give_attributes(from.as_fd(), to.as_fd(), &status).at("set up", Path::new("."))
@@ -116,11 +121,16 @@ struct Copier<'a> {
     links: HashMap<(u64, u64), PathBuf>,
     /// A device 0:0 is left out: in the upper directory of an overlay it would be a whiteout.
     without_whiteouts: bool,
+    progress: &'a mut dyn FnMut(u64),
 }
 
 impl<'a> Copier<'a> {
-    fn new(top: BorrowedFd<'a>, without_whiteouts: bool) -> Copier<'a> {
-        Copier { top, links: HashMap::new(), without_whiteouts }
+    fn new(
+        top: BorrowedFd<'a>,
+        without_whiteouts: bool,
+        progress: &'a mut dyn FnMut(u64),
+    ) -> Copier<'a> {
+        Copier { top, links: HashMap::new(), without_whiteouts, progress }
     }
 
     fn copy_below(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &Path) -> Result<()> {
@@ -156,7 +166,7 @@ impl<'a> Copier<'a> {
             return Ok(());
         }
         match kind(status) {
-            SFlag::S_IFREG => file::copy_regular(from, to, name, status),
+            SFlag::S_IFREG => file::copy_regular(from, to, name, status, self.progress),
             SFlag::S_IFLNK => file::copy_symlink(from, to, name, status),
             _ => file::copy_special(to, name, status),
         }

@@ -1,5 +1,5 @@
 //! What is asked of a mounted file system as a whole: another size (ext4), unused blocks given back,
-//! to hold still.
+//! to hold still; blocks that two files share.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -13,6 +13,20 @@ const FITRIM: libc::Ioctl = 0xc018_5879;
 /// `_IOWR('X', 119, int)` and `_IOWR('X', 120, int)` (linux/fs.h).
 const FIFREEZE: libc::Ioctl = 0xc004_5877;
 const FITHAW: libc::Ioctl = 0xc004_5878;
+
+/// `_IOW(0x94, 13, struct file_clone_range)` (linux/fs.h).
+const FICLONERANGE: libc::Ioctl = 0x4020_940d;
+
+/// `struct file_clone_range`.
+#[repr(C)]
+struct CloneRange {
+    source: i64,
+    source_offset: u64,
+    length: u64,
+    offset: u64,
+}
+
+const _: () = assert!(size_of::<CloneRange>() == 32);
 
 /// `struct fstrim_range`.
 #[repr(C)]
@@ -143,6 +157,29 @@ pub fn thaw(file: BorrowedFd<'_>) -> io::Result<()> {
     check(unsafe { libc::ioctl(file.as_raw_fd(), FITHAW, 0) })
 }
 
+/// Makes `length` bytes of `file` at `offset` share the blocks of those of `source` at
+/// `source_offset` (FICLONERANGE(2)). All three are multiples of the file system's block size.
+///
+/// # Errors
+/// `EOPNOTSUPP`, `EXDEV` and `EINVAL` where the file system cannot, or not these: they have to be
+/// copied.
+pub fn share_range(
+    source: BorrowedFd<'_>,
+    source_offset: u64,
+    length: u64,
+    file: BorrowedFd<'_>,
+    offset: u64,
+) -> io::Result<()> {
+    // For the kernel a length of 0 is all up to the end.
+    if length == 0 {
+        return Ok(());
+    }
+    let source = i64::from(source.as_raw_fd());
+    let range = CloneRange { source, source_offset, length, offset };
+    // SAFETY: the kernel reads one `file_clone_range` that lives over the call.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), FICLONERANGE, &raw const range) })
+}
+
 fn check(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -167,6 +204,24 @@ mod tests {
             assert!(output.status.success());
             let size = ext4_size(file.as_file()).unwrap();
             assert_eq!((size.bytes(), size.block_size), (64 << 20, block.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_range_is_shared_or_it_is_said_that_it_cannot_be() {
+        let (source, file) =
+            (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        source.as_file().write_all_at(&[7; 8192], 0).unwrap();
+        let share =
+            |length| share_range(source.as_file().as_fd(), 4096, length, file.as_file().as_fd(), 0);
+        share(0).unwrap();
+        assert_eq!(file.as_file().metadata().unwrap().len(), 0);
+        match share(4096) {
+            Ok(()) => assert_eq!(std::fs::read(file.path()).unwrap(), vec![7; 4096]),
+            Err(error) => {
+                let code = error.raw_os_error().unwrap();
+                assert!([libc::EOPNOTSUPP, libc::EINVAL, libc::ENOTTY].contains(&code), "{error}");
+            }
         }
     }
 

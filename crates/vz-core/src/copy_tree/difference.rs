@@ -26,13 +26,14 @@ pub fn copy_difference(
     from: BorrowedFd<'_>,
     below: BorrowedFd<'_>,
     upper: BorrowedFd<'_>,
+    progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
     let top = Path::new("");
     let open = |directory| open_directory(directory, OsStr::new(".")).at("open", Path::new("."));
     let (from, below, upper) = (open(from)?, open(below)?, open(upper)?);
     let mut groups = HashMap::new();
     gather(from.as_fd(), Some(below.as_fd()), top, &mut groups)?;
-    let copier = Copier::new(upper.as_fd(), true);
+    let copier = Copier::new(upper.as_fd(), true, progress);
     let mut difference = Difference { copier, groups };
     difference.put(from.as_fd(), below.as_fd(), upper.as_fd(), top)?;
     let status = beneath::status(from.as_fd()).at("look at", Path::new("."))?;

@@ -19,6 +19,9 @@ use super::{errno, kind};
 /// and `trusted.`, which overlayfs obeys.
 const TAKEN: [&[u8]; 3] = [b"user.", b"system.posix_acl_", b"security.capability"];
 
+/// How much is copied before it is told, in bytes.
+const STEP: i64 = 64 << 20;
+
 /// Opens a regular file for reading.
 pub(super) fn open(parent: BorrowedFd<'_>, name: &OsStr) -> nix::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
@@ -30,17 +33,27 @@ pub(super) fn copy_regular(
     to: BorrowedFd<'_>,
     name: &OsStr,
     status: &FileStat,
+    progress: &mut dyn FnMut(u64),
 ) -> nix::Result<()> {
     let source = open(from, name)?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
     let mode = Mode::S_IRUSR | Mode::S_IWUSR;
     let copy = File::from(beneath::open_beneath(to, name, flags, mode)?);
-    copy_contents(&source, &copy).map_err(|error| errno(&error))?;
+    copy_contents_by(&source, &copy, progress).map_err(|error| errno(&error))?;
     give_attributes(source.as_fd(), copy.as_fd(), status)
 }
 
+/// As [`copy_contents_by`], told to nobody.
+pub(crate) fn copy_contents(source: &File, copy: &File) -> io::Result<()> {
+    copy_contents_by(source, copy, &mut |_| {})
+}
+
 /// Data by data; the kernel copies it, or shares it where the file system can (copy_file_range(2)).
-pub(crate) fn copy_contents(mut source: &File, mut copy: &File) -> io::Result<()> {
+fn copy_contents_by(
+    mut source: &File,
+    mut copy: &File,
+    progress: &mut dyn FnMut(u64),
+) -> io::Result<()> {
     let size = source.metadata()?.len();
     copy.set_len(size)?;
     let mut offset = 0;
@@ -51,13 +64,14 @@ pub(crate) fn copy_contents(mut source: &File, mut copy: &File) -> io::Result<()
             other => other?,
         };
         let end = nix::unistd::lseek(source, start, Whence::SeekHole)?;
-        let (first, length) = (start.cast_unsigned(), (end - start).cast_unsigned());
+        offset = end.min(start.saturating_add(STEP));
+        let (first, length) = (start.cast_unsigned(), (offset - start).cast_unsigned());
         source.seek(SeekFrom::Start(first))?;
         copy.seek(SeekFrom::Start(first))?;
         if io::copy(&mut source.take(length), &mut copy)? != length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        offset = end;
+        progress(length);
     }
 }
 

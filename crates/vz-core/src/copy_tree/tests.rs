@@ -118,7 +118,8 @@ fn a_copy_is_the_same_and_holes_stay() {
     let hole = File::create(from.join("hole")).unwrap();
     hole.set_len(64 << 20).unwrap();
     hole.write_at(b"x", 32 << 20).unwrap();
-    copy_tree(File::open(&from).unwrap().as_fd(), File::open(&to).unwrap().as_fd()).unwrap();
+    copy_tree(File::open(&from).unwrap().as_fd(), File::open(&to).unwrap().as_fd(), &mut |_| {})
+        .unwrap();
     assert_eq!(seen(&from), seen(&to));
     assert!(fs::metadata(to.join("hole")).unwrap().blocks() < 1000);
 }
@@ -162,7 +163,7 @@ fn the_difference_laid_over_the_other_shows_the_tree() {
     let difference = || {
         let open = |path: &Path| File::open(path).unwrap();
         let upper = open(&above.join(UPPER));
-        copy_difference(open(&from).as_fd(), open(&below).as_fd(), upper.as_fd())
+        copy_difference(open(&from).as_fd(), open(&below).as_fd(), upper.as_fd(), &mut |_| {})
     };
     difference().unwrap();
     let layers = Layers { below: &below, above: &above, id_map: None, access: Access::Read };
@@ -186,7 +187,13 @@ fn a_whiteout_of_the_containers_own_is_not_taken_over() {
     }
     node(&path("from"), "new/planted", SFlag::S_IFCHR, 0);
     let open = |name: &str| File::open(path(name)).unwrap();
-    copy_difference(open("from").as_fd(), open("below").as_fd(), open("upper").as_fd()).unwrap();
+    copy_difference(
+        open("from").as_fd(),
+        open("below").as_fd(),
+        open("upper").as_fd(),
+        &mut |_| {},
+    )
+    .unwrap();
     assert!(path("upper/new").is_dir());
     assert!(fs::symlink_metadata(path("upper/new/planted")).is_err());
 }
@@ -199,6 +206,10 @@ fn what_is_too_deep_is_told() {
     let mut deep = from.clone();
     deep.extend(std::iter::repeat_n("d", DEEPEST + 2));
     fs::create_dir_all(deep).unwrap();
-    let copied = copy_tree(File::open(&from).unwrap().as_fd(), File::open(&to).unwrap().as_fd());
+    let copied = copy_tree(
+        File::open(&from).unwrap().as_fd(),
+        File::open(&to).unwrap().as_fd(),
+        &mut |_| {},
+    );
     assert!(matches!(copied, Err(CopyError::Deep(_))), "{copied:?}");
 }

@@ -26,8 +26,9 @@ use crate::copy_tree::{self, CopyError};
 use crate::error::{Context, Error, OsText, Result};
 use crate::layout::ploop::balloon;
 use crate::layout::{self, View};
+use crate::lifecycle::convert_image;
 use crate::lifecycle::destroy::{discard, temporary_area};
-use crate::report::{Report, Silent};
+use crate::report::{Counter, Report, Silent};
 use crate::template;
 use crate::template::store::{self, Held, Version};
 
@@ -118,7 +119,10 @@ fn build(
     after.own.overlay_template = shared.as_ref().map(|held| held.version.to_string());
     after.refresh();
 
-    let files = layout::of(container.layout()).mount(container, View::Reading, false)?;
+    let files = match convert_image::is_needed(container)? {
+        true => convert_image::mount_top(container, report)?,
+        false => layout::of(container.layout()).mount(container, View::Reading, false)?,
+    };
     std::fs::DirBuilder::new().mode(0o755).create(area).at(
         Exit::CreateDirectoryFailed,
         "Cannot make",
@@ -129,16 +133,20 @@ fn build(
         // Of a new file system's own making: the container has one when it had one.
         let _ = beneath::remove_directory(place.as_fd(), "lost+found".as_ref());
     }
+    let total = used(container, files.as_fd()).filter(|_| shared.is_none());
+    let mut counter = Counter::new(report, total);
+    let progress = &mut |bytes| counter.add(bytes);
     let copied = match &shared {
-        None => copy_tree::copy_tree(files.as_fd(), place.as_fd()),
+        None => copy_tree::copy_tree(files.as_fd(), place.as_fd(), progress),
         Some(held) => {
             let below = held.version.path(container.node)?;
             let below = File::open(&below).at(Exit::MountFailed, "Cannot open", &below)?;
             let upper = area.join(UPPER);
             let upper = File::open(&upper).at(Exit::MountFailed, "Cannot open", &upper)?;
-            copy_tree::copy_difference(files.as_fd(), below.as_fd(), upper.as_fd())
+            copy_tree::copy_difference(files.as_fd(), below.as_fd(), upper.as_fd(), progress)
         }
     };
+    drop(counter);
     copied.map_err(|error| copy_failed(error, layout))?;
     if matches!(container.layout(), Layout::Ploop(_)) {
         let copy = if shared.is_some() { area.join(UPPER) } else { PathBuf::new() };
@@ -154,6 +162,16 @@ fn build(
         layout::of(layout).settle(area)?;
     }
     Ok(shared)
+}
+
+/// How many bytes the files have, where that is known without looking at each: of an image.
+fn used(container: &Container<'_>, files: BorrowedFd<'_>) -> Option<u64> {
+    if !matches!(container.layout(), Layout::Ploop(_)) {
+        return None;
+    }
+    let status = nix::sys::statvfs::fstatvfs(files).ok()?;
+    let blocks = status.blocks().saturating_sub(status.blocks_free());
+    Some(blocks.saturating_mul(status.fragment_size()))
 }
 
 /// What held blocks of an image back is no file of the container.
@@ -211,6 +229,7 @@ pub fn finish(container: &Container<'_>) -> Result<()> {
     if private.as_os_str().is_empty() {
         return Ok(());
     }
+    convert_image::finish(container)?;
     let old = old_area(private);
     let ready = LAYOUTS.map(|layout| (layout, ready_area(private, layout)));
     if !is_there(&old) && !ready.iter().any(|(_, path)| is_there(path)) {

@@ -6,7 +6,7 @@ use vz_conf::layout::Layout;
 use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::layout::ploop::resize;
-use crate::lifecycle::{convert, snapshot};
+use crate::lifecycle::{convert, convert_image, snapshot};
 use crate::report::Report;
 
 fn refuse(exit: Exit, text: &str) -> Result<()> {
@@ -17,7 +17,8 @@ fn is_image(container: &Container<'_>) -> bool {
     matches!(container.layout(), Layout::Ploop(_))
 }
 
-/// `convert`: moves the files into this `layout` (ploop without a word).
+/// `convert`: moves the files into this `layout` (ploop without a word). On ploop already, images that
+/// ploop itself has made become plain ones.
 ///
 /// # Errors
 /// What stands in its way; for ploop, else [`Exit::PloopConvertFailed`].
@@ -27,7 +28,8 @@ pub fn convert(
     report: &mut dyn Report,
 ) -> Result<()> {
     let layout = layout.unwrap_or(Layout::Ploop(None));
-    if container.layout().stored() == layout.stored() {
+    let is_there = container.layout().stored() == layout.stored();
+    if is_there && !has_genuine_images(container)? {
         report.info(&format!("CT is already on {}", layout.stored()));
         return Ok(());
     }
@@ -37,6 +39,9 @@ pub fn convert(
     if container.is_mounted() {
         return refuse(Exit::Mounted, "CT is mounted (umount it first)");
     }
+    if is_there {
+        return convert_image::convert(container, report);
+    }
     if matches!(layout, Layout::Ploop(_)) && container.config.diskspace.is_none() {
         return refuse(Exit::DiskspaceNotSet, "Error: diskspace not set");
     }
@@ -45,6 +50,11 @@ pub fn convert(
         return refuse(Exit::PloopConvertFailed, "CT has snapshots (delete them first)");
     }
     convert::convert(container, layout, report)
+}
+
+/// Without a private area there are none.
+fn has_genuine_images(container: &Container<'_>) -> Result<bool> {
+    Ok(!container.private.as_os_str().is_empty() && convert_image::is_needed(container)?)
 }
 
 /// `compact`: gives unused blocks of an image back to the node.

@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod console;
 pub mod convert;
+pub mod convert_image;
 pub mod create;
 pub mod destroy;
 pub mod enter;

@@ -6,11 +6,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use vz_conf::disk_descriptor::{DiskDescriptor, FILE_NAME, Format, LONGEST, SECTOR};
+use vz_conf::disk_descriptor::{DiskDescriptor, FILE_NAME, LONGEST, SECTOR};
 use vz_conf::exit::Exit;
 use vz_conf::new_file::NewFile;
 
 use super::IMAGE;
+use super::genuine::{self, Form};
 use crate::error::{Context, Error, Result};
 
 /// Writes that the plain image in `directory` has `size` bytes: whole, or not at all. What the
@@ -19,7 +20,7 @@ use crate::error::{Context, Error, Result};
 /// # Errors
 /// When it cannot be written.
 pub fn write(directory: &Path, size: u64) -> Result<()> {
-    let mut disk = load(directory, size)?;
+    let mut disk = load_or_plain(directory, size)?;
     disk.sectors = size / SECTOR;
     store(directory, &disk)
 }
@@ -28,13 +29,12 @@ pub fn write(directory: &Path, size: u64) -> Result<()> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn load(directory: &Path, size: u64) -> Result<DiskDescriptor> {
+pub fn load_or_plain(directory: &Path, size: u64) -> Result<DiskDescriptor> {
+    if let Some(disk) = load(directory, Exit::PloopMountFailed)? {
+        return Ok(disk);
+    }
     let path = directory.join(FILE_NAME);
-    let disk = match read(&path).at(Exit::PloopMountFailed, "Cannot read", &path)? {
-        Some(bytes) => DiskDescriptor::parse(&bytes),
-        None => DiskDescriptor::plain(size, IMAGE),
-    };
-    disk.map_err(|error| {
+    DiskDescriptor::plain(size, IMAGE).map_err(|error| {
         Error::Refused(Exit::PloopMountFailed, format!("{}: {error}", path.display()))
     })
 }
@@ -61,33 +61,34 @@ pub fn write_file(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()>
     File::open(directory)?.sync_all()
 }
 
-/// Looks whether the image in `directory` is one that can be mounted as it is. Without a descriptor
-/// it is: so they were made once. Snapshots beside it are whole images as well.
+/// Looks whether the image in `directory` is one that can be mounted as it is.
 ///
 /// # Errors
-/// When the descriptor cannot be read, or tells of another format or of images on each other.
+/// When the descriptor cannot be read, and for an image that ploop has made: what to do then.
 pub fn check(directory: &Path) -> Result<()> {
+    match genuine::form(directory, Exit::PloopMountFailed)? {
+        Form::Ours => Ok(()),
+        Form::Genuine(what) => Err(Error::Refused(
+            Exit::PloopMountFailed,
+            format!(
+                "{}: {what}, which cannot be mounted here: 'vzctl convert' of this container turns \
+                 it into what can",
+                directory.join(FILE_NAME).display()
+            ),
+        )),
+    }
+}
+
+/// Reads the descriptor in `directory`, if there is one.
+///
+/// # Errors
+/// With this code, when it cannot be read.
+pub fn load(directory: &Path, exit: Exit) -> Result<Option<DiskDescriptor>> {
     let path = directory.join(FILE_NAME);
-    let refused = |text: String| {
-        Err(Error::Refused(Exit::PloopMountFailed, format!("{}: {text}", path.display())))
-    };
-    let Some(bytes) = read(&path).at(Exit::PloopMountFailed, "Cannot read", &path)? else {
-        return Ok(());
-    };
-    let disk = match DiskDescriptor::parse(&bytes) {
-        Ok(disk) => disk,
-        Err(error) => return refused(error.to_string()),
-    };
-    let is_plain = disk.images.iter().all(|image| image.format == Format::Plain);
-    match (disk.top_image(), disk.images.as_slice()) {
-        (Some(top), _) if is_plain && top.file == IMAGE => Ok(()),
-        (Some(top), _) if is_plain => refused(format!("the image {} is not {IMAGE}", top.file)),
-        (_, [_]) => {
-            refused("the image is in ploop's own format, which cannot be mounted here".into())
-        }
-        (_, several) => {
-            refused(format!("{} images on each other cannot be mounted here", several.len()))
-        }
+    let Some(bytes) = read(&path).at(exit, "Cannot read", &path)? else { return Ok(None) };
+    match DiskDescriptor::parse(&bytes) {
+        Ok(disk) => Ok(Some(disk)),
+        Err(error) => Err(Error::Refused(exit, format!("{}: {error}", path.display()))),
     }
 }
 
@@ -117,7 +118,7 @@ mod tests {
         check(directory.path()).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         for (from, to, why) in [
-            ("Plain", "Compressed", "own format"),
+            ("Plain", "Compressed", "own format, which cannot be mounted here: 'vzctl convert'"),
             ("<File>root.hdd<", "<File>other.hdd<", "is not root.hdd"),
             ("<File>root.hdd<", "<File>../root.hdd<", "bad value"),
             ("</Parallels", "</", "not XML"),

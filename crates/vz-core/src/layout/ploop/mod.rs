@@ -9,6 +9,7 @@ pub mod balloon;
 mod copy;
 mod descriptor;
 mod frozen;
+pub mod genuine;
 mod image;
 pub mod resize;
 pub mod snapshot;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use vz_conf::config::Config;
+use vz_conf::disk_descriptor::FILE_NAME;
 use vz_conf::exit::Exit;
 use vz_sys::beneath;
 
@@ -43,15 +45,32 @@ const A_MOMENT: Duration = Duration::from_millis(500);
 pub struct Ploop;
 
 /// The directory of the image in a private area.
-fn directory(area: &Path) -> PathBuf {
+pub fn directory(area: &Path) -> PathBuf {
     area.join("root.hdd")
 }
 
 /// The name of the image in its directory.
-const IMAGE: &str = "root.hdd";
+pub const IMAGE: &str = "root.hdd";
 
-fn image_path(area: &Path) -> PathBuf {
+/// The path of the image in a private area.
+pub fn image_path(area: &Path) -> PathBuf {
     directory(area).join(IMAGE)
+}
+
+/// Makes the mount of an image, attached nowhere yet, with no options of its own.
+///
+/// # Errors
+/// When it cannot be mounted.
+pub fn mount_image(image: &Path) -> Result<OwnedFd> {
+    image::mount(image, None, false)
+}
+
+/// Writes the DiskDescriptor.xml of `directory`: whole, or not at all.
+///
+/// # Errors
+/// Those of write(2) and rename(2).
+pub fn write_descriptor(directory: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    descriptor::write_file(directory, &directory.join(FILE_NAME), bytes)
 }
 
 impl Storage for Ploop {

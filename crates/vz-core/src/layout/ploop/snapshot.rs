@@ -34,7 +34,7 @@ fn read(container: &Container<'_>) -> Result<DiskDescriptor> {
     descriptor::check(&directory(&container.private))?;
     let image = image_path(&container.private);
     let length = std::fs::metadata(&image).at(Exit::PloopMountFailed, "Cannot look at", &image)?;
-    descriptor::load(&directory(&container.private), length.len())
+    descriptor::load_or_plain(&directory(&container.private), length.len())
 }
 
 /// Says whether `id` is taken: by an image, or by what stands for none.
@@ -51,7 +51,7 @@ pub fn is_taken(container: &Container<'_>, id: &Uuid) -> Result<bool> {
 /// When the descriptor cannot be read.
 pub fn path(container: &Container<'_>, id: &Uuid) -> Result<Option<PathBuf>> {
     let disk = read(container)?;
-    let is_own = disk.top_image().is_some_and(|top| top.id == *id);
+    let is_own = disk.top_image().is_ok_and(|top| top.id == *id);
     let image = disk.image(id).filter(|image| !is_own && image.format == Format::Plain);
     Ok(image.map(|image| directory(&container.private).join(&image.file)))
 }
@@ -165,7 +165,7 @@ pub fn list(container: &Container<'_>, id: &Uuid) -> Result<()> {
 /// When the descriptor cannot be written, or the image not be removed.
 pub fn forget(container: &Container<'_>, id: &Uuid) -> Result<()> {
     let mut disk = read(container)?;
-    if disk.top_image().is_some_and(|top| top.id == *id) {
+    if disk.top_image().is_ok_and(|top| top.id == *id) {
         return Ok(());
     }
     let listed = disk.image(id).map(|image| image.file.clone());
