@@ -84,7 +84,9 @@ impl Report for Output {
 
 impl Progress {
     fn begin() -> Progress {
-        if !std::io::stdout().is_terminal() {
+        // One without a cursor shows no bar (terminfo(5)).
+        let is_dumb = std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb");
+        if is_dumb || !std::io::stdout().is_terminal() {
             return Progress::Lines(Instant::now());
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());

@@ -119,7 +119,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         for (from, to, why) in [
             ("Plain", "Compressed", "own format, which cannot be mounted here: 'vzctl convert'"),
-            ("<File>root.hdd<", "<File>other.hdd<", "is not root.hdd"),
+            ("<File>root.hdd<", "<File>other.hdd<", "is other.hdd, not root.hdd"),
             ("<File>root.hdd<", "<File>../root.hdd<", "bad value"),
             ("</Parallels", "</", "not XML"),
         ] {

@@ -284,3 +284,124 @@ fn a_flat_file_has_the_same_bytes_and_no_more_blocks() {
     let can_share = flat.can_share(&tempfile::tempfile_in(place.path()).unwrap());
     assert!(can_share || blocks <= 13 * 4096 + 4096, "{blocks} bytes are written");
 }
+
+/// A private area whose `root.hdd` has these files, and this descriptor.
+fn area(descriptor: Option<&str>, files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let area = tempfile::tempdir().unwrap();
+    let directory = area.path().join("root.hdd");
+    std::fs::create_dir(&directory).unwrap();
+    for (name, bytes) in files {
+        std::fs::write(directory.join(name), bytes).unwrap();
+    }
+    if let Some(text) = descriptor {
+        std::fs::write(directory.join("DiskDescriptor.xml"), text).unwrap();
+    }
+    area
+}
+
+const ONE: &str = "{aaaaaaaa-0000-0000-0000-000000000001}";
+const NONE: &str = "{00000000-0000-0000-0000-000000000000}";
+
+/// A descriptor of images (identifier, type, file, parent), the last of which is written to.
+fn describe(images: &[(&str, &str, &str, &str)]) -> String {
+    let image = |(id, kind, file, _): &(&str, &str, &str, &str)| {
+        format!("<Image><GUID>{id}</GUID><Type>{kind}</Type><File>{file}</File></Image>")
+    };
+    let shot = |(id, _, _, parent): &(&str, &str, &str, &str)| {
+        // As some other tool may have written it.
+        let id = id.to_ascii_uppercase();
+        format!("<Shot><GUID>{id}</GUID><ParentGUID>{parent}</ParentGUID></Shot>")
+    };
+    format!(
+        "<Parallels_disk_image><Disk_Parameters><Disk_size>256</Disk_size></Disk_Parameters>\
+         <StorageData><Storage><Blocksize>64</Blocksize>{}</Storage></StorageData>\
+         <Snapshots><TopGUID>{}</TopGUID>{}</Snapshots></Parallels_disk_image>",
+        images.iter().map(image).collect::<String>(),
+        images.last().unwrap().0,
+        images.iter().map(shot).collect::<String>()
+    )
+}
+
+#[test]
+fn a_disk_with_a_snapshot() {
+    const TWO: &str = "{bbbbbbbb-0000-0000-0000-000000000002}";
+    let lower = expanded(2, 4, &[(0, cluster(1)), (1, cluster(2))]);
+    let upper = expanded(2, 4, &[(1, cluster(3))]);
+    let text = describe(&[
+        (ONE, "Compressed", "root.hdd", NONE),
+        (TWO, "Compressed", "root.hdd.top", ONE),
+    ]);
+    let area = area(Some(&text), &[("root.hdd", &lower), ("root.hdd.top", &upper)]);
+    let form = form(&area.path().join("root.hdd"), vz_conf::exit::Exit::PloopMountFailed);
+    assert!(matches!(form, Ok(Form::Genuine(what)) if what.contains("2 images")));
+    let disk = Disk::open(area.path()).unwrap();
+    let zeroes = vec![0; 2 * CLUSTER];
+    let snapshot = format!("root.hdd.{ONE}");
+    let expected = [
+        ("root.hdd", [cluster(1), cluster(3), zeroes.clone()].concat()),
+        (snapshot.as_str(), [cluster(1), cluster(2), zeroes].concat()),
+    ];
+    let mut all = disk.all().unwrap();
+    assert_eq!(all.len(), 2);
+    for ((name, flat), (expected_name, bytes)) in all.iter_mut().zip(expected) {
+        assert_eq!(name, expected_name);
+        let path = area.path().join("flat");
+        let file = File::create(&path).unwrap();
+        flat.write(&file, &mut |_| {}).unwrap();
+        assert!(std::fs::read(&path).unwrap() == bytes, "{name}");
+    }
+    // The snapshot keeps its identifier, what is written to gets the usual one and lies on it.
+    let plain = disk.plain_descriptor(1 << 20).unwrap();
+    let shots: Vec<_> =
+        plain.shots.iter().map(|shot| (shot.id.to_string(), shot.parent.to_string())).collect();
+    let top = plain.top.clone().unwrap().to_string();
+    assert_eq!(shots, [(top, ONE.to_owned()), (ONE.to_owned(), NONE.to_owned())]);
+    let files: Vec<_> = plain.images.iter().map(|image| image.file.as_str()).collect();
+    assert_eq!(files, ["root.hdd", &snapshot]);
+}
+
+#[test]
+fn what_is_no_disk_is_refused_in_one_line() {
+    let good = expanded(2, 4, &[(0, cluster(1))]);
+    let one = |kind, file| describe(&[(ONE, kind, file, NONE)]);
+    for (text, files, why) in [
+        (Some(one("Compressed", "../root.hdd")), vec![("root.hdd", good.as_slice())], "bad value"),
+        (Some(one("Compressed", "gone")), vec![("root.hdd", good.as_slice())], "No such file"),
+        (
+            Some(one("Compressed", "root.hdd")),
+            vec![("root.hdd", &[0; 512])],
+            "signature is missing",
+        ),
+        (
+            Some(one("Compressed", "root.hdd").replace(NONE, ONE)),
+            vec![("root.hdd", &good)],
+            "lies on itself",
+        ),
+        (
+            None,
+            vec![("root.hdd", good.as_slice()), ("root.hdd.{x}", b"")],
+            "what root.hdd.{x} lies on is not known",
+        ),
+        (None, vec![], "No such file"),
+    ] {
+        let area = area(text.as_deref(), &files);
+        let error = Disk::open(area.path()).and_then(|disk| disk.all()).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(error.exit(), vz_conf::exit::Exit::PloopConvertFailed, "{error}");
+    }
+    // What is no file, or leads elsewhere.
+    let area = area(None, &[]);
+    let image = area.path().join("root.hdd/root.hdd");
+    nix::unistd::mkfifo(&image, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let refused = |why: &str| {
+        let error = Disk::open(area.path()).and_then(|disk| disk.all()).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    refused("is not a file");
+    std::fs::remove_file(&image).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &image).unwrap();
+    refused("symbolic links");
+    std::fs::remove_dir_all(area.path().join("root.hdd")).unwrap();
+    std::os::unix::fs::symlink("/", area.path().join("root.hdd")).unwrap();
+    refused("symbolic links");
+}
