@@ -1,5 +1,5 @@
 //! The tools that judge a node, its configurations and its beancounters, those of disk quota, and
-//! what fetches templates, in one program: it is the tool by whose name
+//! what fetches templates, and backups, in one program: it is the tool by whose name
 //! it is called (`vzcalc` is a link to `vz-tools`), or the one named first (`vz-tools vzcalc …`).
 //!
 //! `VZ_SYSROOT=DIR` puts every path of the node below DIR; `VZ_PROC=DIR` reads the node and its
@@ -15,11 +15,13 @@ mod vzcfgvalidate;
 mod vzcptcheck;
 mod vzcpucheck;
 mod vzdq;
+mod vzdump;
 mod vzmemcheck;
 mod vznnc;
 mod vznodecheck;
 mod vzoversell;
 mod vzquota;
+mod vzrestore;
 mod vzsplit;
 mod vztmpl_dl;
 mod vzubc;
@@ -38,7 +40,7 @@ struct Tool {
     run: fn(&[String]) -> u8,
 }
 
-const TOOLS: [Tool; 16] = [
+const TOOLS: [Tool; 18] = [
     Tool { name: "vzcalc", usage: vzcalc::USAGE, run: vzcalc::run },
     Tool { name: "vzcfgscale", usage: vzcfgscale::USAGE, run: vzcfgscale::run },
     Tool { name: "vzcfgvalidate", usage: vzcfgvalidate::USAGE, run: vzcfgvalidate::run },
@@ -47,11 +49,13 @@ const TOOLS: [Tool; 16] = [
     Tool { name: "vzdqcheck", usage: vzdq::CHECK_USAGE, run: vzdq::check },
     Tool { name: "vzdqdump", usage: vzdq::DUMP_USAGE, run: vzdq::dump },
     Tool { name: "vzdqload", usage: vzdq::LOAD_USAGE, run: vzdq::load },
+    Tool { name: "vzdump", usage: vzdump::USAGE, run: vzdump::run },
     Tool { name: "vzmemcheck", usage: vzmemcheck::USAGE, run: vzmemcheck::run },
     Tool { name: "vznnc", usage: vznnc::USAGE, run: vznnc::run },
     Tool { name: "vznodecheck", usage: vznodecheck::USAGE, run: vznodecheck::run },
     Tool { name: "vzoversell", usage: vzoversell::USAGE, run: vzoversell::run },
     Tool { name: "vzquota", usage: vzquota::USAGE, run: vzquota::run },
+    Tool { name: "vzrestore", usage: vzrestore::USAGE, run: vzrestore::run },
     Tool { name: "vzsplit", usage: vzsplit::USAGE, run: vzsplit::run },
     Tool { name: "vztmpl-dl", usage: vztmpl_dl::USAGE, run: vztmpl_dl::run },
     Tool { name: "vzubc", usage: vzubc::USAGE, run: vzubc::run },
