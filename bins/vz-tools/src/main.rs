@@ -1,5 +1,5 @@
-//! The tools that judge a node, its configurations and its beancounters, and those of disk quota,
-//! in one program: it is the tool by whose name
+//! The tools that judge a node, its configurations and its beancounters, those of disk quota, and
+//! what fetches templates, and backups, in one program: it is the tool by whose name
 //! it is called (`vzcalc` is a link to `vz-tools`), or the one named first (`vz-tools vzcalc …`).
 //!
 //! `VZ_SYSROOT=DIR` puts every path of the node below DIR; `VZ_PROC=DIR` reads the node and its
@@ -15,12 +15,15 @@ mod vzcfgvalidate;
 mod vzcptcheck;
 mod vzcpucheck;
 mod vzdq;
+mod vzdump;
 mod vzmemcheck;
 mod vznnc;
 mod vznodecheck;
 mod vzoversell;
 mod vzquota;
+mod vzrestore;
 mod vzsplit;
+mod vztmpl_dl;
 mod vzubc;
 
 use std::ffi::OsString;
@@ -37,7 +40,7 @@ struct Tool {
     run: fn(&[String]) -> u8,
 }
 
-const TOOLS: [Tool; 15] = [
+const TOOLS: [Tool; 18] = [
     Tool { name: "vzcalc", usage: vzcalc::USAGE, run: vzcalc::run },
     Tool { name: "vzcfgscale", usage: vzcfgscale::USAGE, run: vzcfgscale::run },
     Tool { name: "vzcfgvalidate", usage: vzcfgvalidate::USAGE, run: vzcfgvalidate::run },
@@ -46,12 +49,15 @@ const TOOLS: [Tool; 15] = [
     Tool { name: "vzdqcheck", usage: vzdq::CHECK_USAGE, run: vzdq::check },
     Tool { name: "vzdqdump", usage: vzdq::DUMP_USAGE, run: vzdq::dump },
     Tool { name: "vzdqload", usage: vzdq::LOAD_USAGE, run: vzdq::load },
+    Tool { name: "vzdump", usage: vzdump::USAGE, run: vzdump::run },
     Tool { name: "vzmemcheck", usage: vzmemcheck::USAGE, run: vzmemcheck::run },
     Tool { name: "vznnc", usage: vznnc::USAGE, run: vznnc::run },
     Tool { name: "vznodecheck", usage: vznodecheck::USAGE, run: vznodecheck::run },
     Tool { name: "vzoversell", usage: vzoversell::USAGE, run: vzoversell::run },
     Tool { name: "vzquota", usage: vzquota::USAGE, run: vzquota::run },
+    Tool { name: "vzrestore", usage: vzrestore::USAGE, run: vzrestore::run },
     Tool { name: "vzsplit", usage: vzsplit::USAGE, run: vzsplit::run },
+    Tool { name: "vztmpl-dl", usage: vztmpl_dl::USAGE, run: vztmpl_dl::run },
     Tool { name: "vzubc", usage: vzubc::USAGE, run: vzubc::run },
 ];
 
@@ -119,9 +125,10 @@ impl Tool {
         (self.run)(words)
     }
 
-    /// The quota tools have their usage on standard error, and code 2, also when it is asked for.
+    /// The quota tools have their usage on standard error, and code 2, also when it is asked for;
+    /// vztmpl-dl there, too.
     fn answers_help(&self) -> bool {
-        self.name == "vzquota" || self.name.starts_with("vzdq")
+        self.name == "vzquota" || self.name == "vztmpl-dl" || self.name.starts_with("vzdq")
     }
 }
 
@@ -132,7 +139,8 @@ mod tests {
     #[test]
     fn a_usage_names_its_tool() {
         for tool in &TOOLS {
-            let start = ["Usage: ", "Usage:\t"].map(|usage| format!("{usage}{} ", tool.name));
+            let start =
+                ["Usage: ", "Usage:\t", "Usage:\n  "].map(|usage| format!("{usage}{} ", tool.name));
             assert!(start.iter().any(|start| tool.usage.starts_with(start)), "{}", tool.name);
             assert!(tool.usage.ends_with('\n'));
         }

@@ -62,6 +62,10 @@ fn options_of_usage(usage: &str) -> BTreeSet<String> {
 /// vzquota one for each command.
 fn usage(name: &str) -> BTreeSet<String> {
     let output = run(&[name, "--help"]);
+    if name == "vztmpl-dl" {
+        assert!(output.status.success() && output.stdout.is_empty());
+        return options_of_usage(&text(output.stderr));
+    }
     if !(name == "vzquota" || name.starts_with("vzdq")) {
         assert!(output.status.success() && output.stderr.is_empty(), "{name}");
         return options_of_usage(&text(output.stdout));

@@ -23,7 +23,7 @@ use vz_sys::beneath;
 use crate::error::OsText;
 
 pub use difference::copy_difference;
-pub(crate) use file::copy_contents;
+pub(crate) use file::{attributes, copy_contents, open as open_file};
 
 /// How deep directories may lie in each other: each costs three descriptors.
 const DEEPEST: usize = 250;
@@ -53,7 +53,7 @@ pub enum CopyError {
 type Result<T> = std::result::Result<T, CopyError>;
 
 /// Says what was tried with which file.
-trait At<T> {
+pub(crate) trait At<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T>;
 }
 
@@ -198,7 +198,7 @@ impl<'a> Copier<'a> {
 }
 
 /// Between two directories.
-fn check(path: &Path) -> Result<()> {
+pub(crate) fn check(path: &Path) -> Result<()> {
     if vz_sys::cancel::take() {
         return Err(CopyError::Cancelled);
     }
@@ -208,7 +208,7 @@ fn check(path: &Path) -> Result<()> {
     }
 }
 
-fn kind(status: &FileStat) -> SFlag {
+pub(crate) fn kind(status: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits())
 }
 
@@ -216,13 +216,13 @@ fn is_whiteout(status: &FileStat) -> bool {
     kind(status) == SFlag::S_IFCHR && status.st_rdev == 0
 }
 
-fn open_directory(parent: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
+pub(crate) fn open_directory(parent: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
     beneath::open_beneath_same_mount(parent, name, flags, Mode::empty())
 }
 
 /// The names in a directory, in an order that is always the same.
-fn names(directory: BorrowedFd<'_>) -> nix::Result<Vec<OsString>> {
+pub(crate) fn names(directory: BorrowedFd<'_>) -> nix::Result<Vec<OsString>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut names = Vec::new();
     for entry in Dir::openat(directory, ".", flags, Mode::empty())?.iter() {

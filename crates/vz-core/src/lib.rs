@@ -28,6 +28,7 @@ pub mod names;
 pub mod node;
 pub mod node_check;
 mod old_cgroup;
+pub mod pack;
 pub mod remove_tree;
 pub mod report;
 pub mod simfs_mount;

@@ -246,8 +246,8 @@ fn configured(node: &Node, request: &Request, report: &mut dyn Report) -> Vec<Li
     ids.into_iter().map(Listed::new).collect()
 }
 
-/// The ids that configuration files are named after.
-fn scan(node: &Node, report: &mut dyn Report) -> Vec<Ctid> {
+/// The ids that configuration files are named after, in no order.
+pub fn scan(node: &Node, report: &mut dyn Report) -> Vec<Ctid> {
     let mut ids = Vec::new();
     for entry in fs::read_dir(node.conf_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name();

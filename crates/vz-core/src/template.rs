@@ -83,6 +83,8 @@ fn download(node: &Node, name: &str, report: &mut dyn Report) -> bool {
     }
     // HOME is where it looks for the keys that templates are signed with.
     let mut command = Command::new(program);
+    let environment = node.helper_environment();
+    command.envs(environment.iter().filter_map(|pair| pair.split_once('=')));
     hooks::execute(node, command.arg(name).env("HOME", "/root"), report) == Some(0)
 }
 

@@ -252,6 +252,21 @@ impl Cgroup {
     /// # Errors
     /// When `cgroup.events` cannot be read or polled.
     pub fn wait_empty(&self, timeout: Duration) -> io::Result<bool> {
+        self.wait_event(b"populated 0", timeout)
+    }
+
+    /// Stops all processes in the group and below it where they are, new ones included, and waits
+    /// until they stand, `timeout` at most; says whether they do. They go on when `0` is written to
+    /// `cgroup.freeze`.
+    ///
+    /// # Errors
+    /// Those of writing `cgroup.freeze` (`NotFound` before Linux 5.2), or of `cgroup.events`.
+    pub fn freeze(&self, timeout: Duration) -> io::Result<bool> {
+        self.write("cgroup.freeze", "1")?;
+        self.wait_event(b"frozen 1", timeout)
+    }
+
+    fn wait_event(&self, line: &[u8], timeout: Duration) -> io::Result<bool> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let events = File::from(openat(&self.directory, "cgroup.events", flags, Mode::empty())?);
         let end = Instant::now() + timeout;
@@ -259,7 +274,7 @@ impl Cgroup {
             // The poll reports what changed since the last read of this very descriptor.
             let mut text = [0; 256];
             let length = std::os::unix::fs::FileExt::read_at(&events, &mut text, 0)?;
-            if text[..length].split(|byte| *byte == b'\n').any(|line| line == b"populated 0") {
+            if text[..length].split(|byte| *byte == b'\n').any(|found| found == line) {
                 return Ok(true);
             }
             let left = end.saturating_duration_since(Instant::now());

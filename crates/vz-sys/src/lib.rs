@@ -20,6 +20,7 @@ pub mod file_system;
 pub mod fnmatch;
 pub mod foreign_init;
 pub mod fuse;
+pub mod host_names;
 pub mod inode_flags;
 pub mod load_average;
 pub mod local_time;

@@ -23,7 +23,7 @@ const TAKEN: [&[u8]; 3] = [b"user.", b"system.posix_acl_", b"security.capability
 const STEP: i64 = 64 << 20;
 
 /// Opens a regular file for reading.
-pub(super) fn open(parent: BorrowedFd<'_>, name: &OsStr) -> nix::Result<File> {
+pub(crate) fn open(parent: BorrowedFd<'_>, name: &OsStr) -> nix::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     beneath::open_beneath_same_mount(parent, name, flags, Mode::empty()).map(File::from)
 }
@@ -110,7 +110,7 @@ pub(super) fn give_attributes(
 }
 
 /// The attributes that are taken along.
-pub(super) fn attributes(file: BorrowedFd<'_>) -> nix::Result<Vec<(OsString, Vec<u8>)>> {
+pub(crate) fn attributes(file: BorrowedFd<'_>) -> nix::Result<Vec<(OsString, Vec<u8>)>> {
     let mut names = match xattr::list(file) {
         Err(Errno::EOPNOTSUPP) => Vec::new(),
         other => other?,

@@ -101,7 +101,7 @@ fn run(
 }
 
 /// Copies the sample's text word for word; what the command line says is saved on top of it.
-fn apply_sample(
+pub(super) fn apply_sample(
     container: &mut Container<'_>,
     asked: Option<&str>,
     report: &mut dyn Report,
@@ -148,7 +148,7 @@ fn apply_sample(
     Ok(())
 }
 
-fn check_places(container: &Container<'_>) -> Result<()> {
+pub(super) fn check_places(container: &Container<'_>) -> Result<()> {
     if container.node.config.template.as_deref().is_none_or(str::is_empty) {
         return Err(Error::TemplateNotSet);
     }
@@ -219,7 +219,7 @@ fn fill(
 }
 
 /// Makes the private area's lock, and returns its temporary self, an empty directory.
-fn make_places(container: &Container<'_>, report: &mut dyn Report) -> Result<PathBuf> {
+pub(super) fn make_places(container: &Container<'_>, report: &mut dyn Report) -> Result<PathBuf> {
     let node = container.node;
     let private = &container.private;
     let area = temporary_area(private);
@@ -285,7 +285,7 @@ fn tell_destroying(container: &Container<'_>, report: &mut dyn Report) {
 
 /// The configuration and scripts of an older container of this number, set aside when it was
 /// destroyed.
-fn remove_destroyed(container: &Container<'_>) -> Result<()> {
+pub(super) fn remove_destroyed(container: &Container<'_>) -> Result<()> {
     for name in destroy::set_aside_names(container) {
         let path = container.node.conf_dir().join(name);
         match std::fs::remove_file(&path) {
@@ -296,7 +296,7 @@ fn remove_destroyed(container: &Container<'_>) -> Result<()> {
     Ok(())
 }
 
-fn sync_file_system(directory: std::os::fd::BorrowedFd<'_>, area: &Path) -> Result<()> {
+pub(super) fn sync_file_system(directory: std::os::fd::BorrowedFd<'_>, area: &Path) -> Result<()> {
     let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_DIRECTORY;
     // A mount that is attached nowhere comes as O_PATH, which cannot be synced.
     vz_sys::beneath::open_beneath(directory, ".".as_ref(), flags, nix::sys::stat::Mode::empty())
@@ -304,7 +304,7 @@ fn sync_file_system(directory: std::os::fd::BorrowedFd<'_>, area: &Path) -> Resu
         .at(Exit::UnpackFailed, "Cannot sync", area)
 }
 
-fn sync_directory(path: &Path) -> Result<()> {
+pub(super) fn sync_directory(path: &Path) -> Result<()> {
     File::open(path).and_then(|directory| directory.sync_all()).at(
         Exit::UnpackFailed,
         "Cannot sync",
@@ -332,7 +332,7 @@ fn save_configuration(
     container.store(&change)
 }
 
-fn clean_up(
+pub(super) fn clean_up(
     container: &Container<'_>,
     existed: bool,
     change: &Change,

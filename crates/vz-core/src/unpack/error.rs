@@ -82,6 +82,9 @@ pub enum UnpackError {
         /// Why it failed.
         source: io::Error,
     },
+    /// There is nothing in it by which a container's files are known.
+    #[error("no container's files are in the archive")]
+    NoContainer,
     /// A signal called it off.
     #[error("cancelled")]
     Cancelled,
@@ -109,6 +112,9 @@ pub enum Refusal {
     /// The target of a hard link has a `..`.
     #[error("it is a hard link to a name with a '..'")]
     LinkDotDot,
+    /// It, or the target of a hard link, does not lie where the others do.
+    #[error("it is outside of the container's top directory")]
+    Outside,
     /// A directory on the way is a symbolic link.
     #[error("a directory of its name is a symbolic link")]
     ThroughSymlink,

@@ -54,6 +54,36 @@ pub(super) struct Member {
     pub(super) stored: u64,
 }
 
+impl Member {
+    /// Makes the names relative to `top`. Says whether the member is to be unpacked: the directories
+    /// above `top` are not.
+    pub(super) fn move_below(&mut self, top: &[u8]) -> Result<bool, UnpackError> {
+        if top.is_empty() || self.kind == Kind::Label {
+            return Ok(true);
+        }
+        let is_above = self.name.is_empty()
+            || top.strip_prefix(self.name.as_slice()).is_some_and(|rest| rest.starts_with(b"/"));
+        if is_above && self.kind == Kind::Directory {
+            return Ok(false);
+        }
+        let outside = || UnpackError::refused(&self.name, Refusal::Outside);
+        let name = below(top, &self.name).ok_or_else(outside)?;
+        if self.kind == Kind::HardLink {
+            self.link = below(top, &self.link).ok_or_else(outside)?;
+        }
+        self.name = name;
+        Ok(true)
+    }
+}
+
+/// A path relative to `top`.
+fn below(top: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+    match path.strip_prefix(top)? {
+        b"" => Some(Vec::new()),
+        rest => rest.strip_prefix(b"/").map(<[u8]>::to_vec),
+    }
+}
+
 /// The headers that describe one member.
 pub(super) struct Headers<'a> {
     pub(super) header: &'a Header,

@@ -21,6 +21,7 @@ mod names;
 mod number;
 mod pax;
 mod sparse;
+pub mod survey;
 
 use std::fs::File;
 use std::os::fd::BorrowedFd;
@@ -64,6 +65,20 @@ pub fn unpack(
     destination: BorrowedFd<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Summary, UnpackError> {
+    unpack_below(archive, b"", destination, progress)
+}
+
+/// As [`unpack`], of an archive in which all lies below the directory `top`: that becomes the
+/// destination. With an empty `top` it is [`unpack`].
+///
+/// # Errors
+/// As [`unpack`]; [`Refusal::Outside`] for what lies elsewhere.
+pub fn unpack_below(
+    archive: File,
+    top: &[u8],
+    destination: BorrowedFd<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Summary, UnpackError> {
     let metadata = archive.metadata().map_err(UnpackError::Read)?;
     let total = if metadata.is_file() { metadata.len() } else { 0 };
     let read = AtomicU64::new(0);
@@ -79,7 +94,10 @@ pub fn unpack(
         let stream = archive::Stream::open(archive, &read, scope)?;
         let mut members = members::Members::new(stream);
         let mut extractor = extract::Extractor::new(destination)?;
-        while let Some(member) = members.next()? {
+        while let Some(mut member) = members.next()? {
+            if !member.move_below(top)? {
+                continue;
+            }
             extractor.put(member, &mut members, &mut tell)?;
             tell();
             check_cancelled()?;

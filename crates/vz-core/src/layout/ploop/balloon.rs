@@ -21,6 +21,11 @@ const FILE: &str = "blocks";
 /// An owner that no id map has: the last but one, as the last is no id.
 const OWNER: u32 = u32::MAX - 1;
 
+/// Says whether this is the balloon: a path from the top, and its status.
+pub fn is_balloon(path: &std::path::Path, status: &nix::sys::stat::FileStat) -> bool {
+    path == std::path::Path::new(DIRECTORY) && status.st_uid == OWNER
+}
+
 /// How many bytes the balloon in the file system holds; `top` is its top directory.
 ///
 /// # Errors
