@@ -177,19 +177,20 @@ A container that somebody has frozen in the name of a killed command goes on wit
   written
   Invalid argument
   
-Killed at any system call while it is made, above all while the container is frozen: it goes on at once, without another command.
+Killed at any system call while it is made (some come less often than the time before: by what the
+container has written meanwhile, and what loop devices the machine has), above all while the container is frozen: it goes on at once, without another command.
 
   $ shots=8; if grep -q TCG /proc/cpuinfo; then shots=2; fi
   $ die() { n=$1; shift; name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); test -n "$name" || return 0
   >   nth=$(head -n $n trace | grep -c "^$name("); bash -c 'which=$1; shift; strace -qq -o killed -e inject=$which "$@"; :' die "$name:signal=KILL:when=$nth" "$@" >/dev/null 2>&1
-  >   grep -q 'killed by SIGKILL' killed || echo "not killed at $n, $name $nth"; }
+  >   echo >> tries; grep -q 'killed by SIGKILL' killed || echo >> missed; }
   $ points() { seq $1 $((($2 - $1) / shots + 1)) $2; }
   $ begin() { grep -n '^openat.*root.hdd/snapshot"\|^flock' trace | head -n 1 | cut -d : -f 1; }
   $ whole() { if list -H -o uuid | grep -q "<$1>"; then echo "root.hdd.{$1} {$1}.ve.conf"; fi; }
   $ put() { strace -qq -o trace vzctl "$@" >/dev/null 2>&1; wc -l < trace; }
   $ total=$(put snapshot $CTID --skip-suspend --id $(id 5)); held=$(grep -n '^clone3' trace | tail -n 1 | cut -d : -f 1); test "$held" -gt 50; vzctl snapshot-delete $CTID --id $(id 5) >/dev/null
   $ for n in $(points $(begin) $held) $(points $((held + 1)) $((held + 8))) $(points $((held + 9)) $total); do
-  >   die $n vzctl snapshot $CTID --skip-suspend --id $(id 5) | grep -v ' pwrite64 ' # as many as the container has written
+  >   die $n vzctl snapshot $CTID --skip-suspend --id $(id 5)
   >   test "$(timeout 20 vzctl exec $CTID "echo $n > /x; sync; cat /x")" = $n || echo "at $n of $total: frozen"
   >   want=$(whole 5); test "$(images)" = "$want" || echo "at $n of $total: $(images), not $want"
   >   fsfreeze -u $R 2>/dev/null && echo "at $n of $total: left frozen"
@@ -226,5 +227,6 @@ Deleted, and mounted.
   [1]
   $ for i in $(seq 50); do losetup -n -O BACK-FILE | grep /$CTID/ || break; sleep 0.1; done; state | cut -c 1-5
   1 1 1
-  $ vzctl destroy $CTID | tail -n 1; rm -r $T $C.destroyed $C.old trace killed thawed
+  $ touch missed; test $(wc -l < missed) -le $(($(wc -l < tries) / 4)) || echo "not killed: $(wc -l < missed) of $(wc -l < tries)"
+  $ vzctl destroy $CTID | tail -n 1; rm -r $T $C.destroyed $C.old trace killed thawed tries missed
   Container private area was destroyed

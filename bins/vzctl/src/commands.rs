@@ -14,8 +14,8 @@ use vz_core::container::{Container, is_mounted_now};
 use vz_core::dist;
 use vz_core::error::{Error, Result};
 use vz_core::lifecycle::{
-    checkpoint, console, create, destroy, enter, exec, image, mounting, quota, set, snapshot,
-    start, stop, teardown, vzmon,
+    checkpoint, console, create, destroy, enter, exec, image, mounting, quota, set, start, stop,
+    teardown, vzmon,
 };
 use vz_core::lock::Lock;
 use vz_core::node::Node;
@@ -23,9 +23,9 @@ use vz_core::report::Report;
 use vz_sys::cancel;
 
 use crate::change::texts;
-use crate::options::{self, Options, Snapshot, SnapshotOptions};
+use crate::options::{self, Options, Snapshot};
 use crate::output::Output;
-use crate::snapshot_list;
+use crate::{snapshot, snapshot_list};
 
 /// A command word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,7 +297,7 @@ fn dispatch(
         (C::Quota(action), _) => quota::run(container, action, output),
         (C::Compact, _) => image::compact(container, output),
         (C::Snapshot(command), Options::Snapshot(options)) => {
-            snapshot_command(command, container, options, output)
+            snapshot::run(command, container, &options, output)
         }
         (C::SnapshotList, _) => snapshot_list::run(container, words),
         (C::Console, _) => console(container, words, output),
@@ -324,43 +324,6 @@ fn status(container: &Container<'_>, output: &mut Output) -> Result<()> {
         if suspended { " suspended" } else { "" },
     );
     Ok(())
-}
-
-fn snapshot_command(
-    command: Snapshot,
-    container: &Container<'_>,
-    options: SnapshotOptions,
-    output: &mut Output,
-) -> Result<()> {
-    if command == Snapshot::Create {
-        let wanted = snapshot::Create {
-            name: options.value("name").to_owned(),
-            description: options.value("description").to_owned(),
-            skip_suspend: options.has("skip-suspend"),
-            skip_config: options.has("skip-config"),
-            id: options.id,
-        };
-        return snapshot::create(container, wanted, output);
-    }
-    // It was looked for when the words were taken apart.
-    let Some(id) = &options.id else { return Err(Error::Reported(Exit::InvalidSyntax)) };
-    match command {
-        Snapshot::Create => Ok(()),
-        Snapshot::Delete => snapshot::delete(container, id, output),
-        Snapshot::Mount => {
-            snapshot::mount(container, id, Path::new(options.value("target")), output)
-        }
-        Snapshot::Umount => snapshot::umount(container, id, output),
-        Snapshot::Switch => {
-            let wanted = snapshot::Switch {
-                id: id.clone(),
-                skip_resume: options.has("skip-resume"),
-                must_resume: options.has("must-resume"),
-                skip_config: options.has("skip-config"),
-            };
-            snapshot::switch(container, &wanted, output)
-        }
-    }
 }
 
 /// `console [TTY]`: without a number it is the console itself.

@@ -5,6 +5,7 @@ mod change;
 mod commands;
 mod options;
 mod output;
+mod snapshot;
 mod snapshot_list;
 mod usage;
 
