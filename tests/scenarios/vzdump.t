@@ -90,7 +90,7 @@ A tree that somebody has packed by hand, from below other directories, with what
 
 Killed at any system call: nothing, or a container that can be destroyed.
 
-  $ shots=8; if grep -q TCG /proc/cpuinfo; then shots=2; fi
+  $ shots=4; if grep -q TCG /proc/cpuinfo; then shots=2; fi
   $ total=$(strace -qq -o trace vzrestore --layout simfs $D/plain.tar $B >/dev/null 2>&1; wc -l < trace); gone
   $ for n in $(seq 80 $(((total - 80) / shots + 1)) $total); do
   >   name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); nth=$(head -n $n trace | grep -c "^$name(")
