@@ -148,6 +148,9 @@ fn attempt(
         _ => (0, header(&response, "content-length").and_then(|text| text.parse().ok())),
     };
     let total = size(wanted, total)?;
+    if start == 0 && wanted.digest.is_none() && is_no_newer(wanted.path, modified, total) {
+        return Ok(None);
+    }
     if start == 0 {
         part.restart(wanted, validator(&response))?;
     }
@@ -155,6 +158,13 @@ fn attempt(
     watch.starts(wanted.url, start, total);
     copy(wanted, response, part, start, total, watch)?;
     Ok(Some(modified))
+}
+
+/// What a server that takes no notice of If-Modified-Since sends again.
+fn is_no_newer(path: &Path, modified: Modified, total: Option<u64>) -> bool {
+    let Ok(metadata) = fs::metadata(path) else { return false };
+    let ours = metadata.modified().ok();
+    total == Some(metadata.len()) && modified.is_some() && modified <= ours
 }
 
 /// The rest of a part, or a file that is newer than that of the cache.

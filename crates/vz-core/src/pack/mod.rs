@@ -192,7 +192,10 @@ impl<'a> Packer<'a> {
         // 512 is what st_blocks counts, whatever the file system's blocks are.
         let has_holes = status.st_blocks.cast_unsigned().saturating_mul(512) < entry.size;
         if has_holes {
-            entry.pieces = Some(pieces(&file, entry.size).at("look for holes in", path)?);
+            let mut pieces = pieces(&file, entry.size).at("look for holes in", path)?;
+            // By this GNU tar knows where a last hole ends.
+            pieces.push((entry.size, 0));
+            entry.pieces = Some(pieces);
         }
         self.put(&entry)?;
         let whole = [(0, entry.size)];
