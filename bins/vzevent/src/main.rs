@@ -27,6 +27,8 @@ impl Report for Log {
 
 fn main() -> ExitCode {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    // Not what vzmon had: scripts and a container are started from here.
+    let _ = vz_sys::proc::set_out_of_memory_score(None, 0);
     let mut words = std::env::args().skip(1);
     let id = words.next().and_then(|word| word.parse::<Ctid>().ok());
     let event = match words.next().as_deref() {

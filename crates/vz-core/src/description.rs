@@ -167,6 +167,13 @@ impl Description {
         if let Wanted::Refused(why) = self.user_quota {
             report.error(&format!("Warning: QUOTAUGIDLIMIT: {why}"));
         }
+        let may_set = self.user_namespace || self.entry.capabilities.contains(&ASKED_UNMAPPED);
+        if self.user_quota.is_yes() && !may_set {
+            report.error(
+                "Warning: QUOTAUGIDLIMIT: with LOCAL_UID 0 and without capability SYS_ADMIN nobody in \
+                 the container may set quotas",
+            );
+        }
         if !self.no_network.is_empty() {
             report.error(&format!(
                 "Warning: not set up by this version, the container has no network: {}",

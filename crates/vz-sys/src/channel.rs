@@ -6,6 +6,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
     UnixAddr, recv, recvmsg, send, sendmsg, socketpair,
@@ -149,10 +150,13 @@ impl Channel {
 /// A line to the listener called `name` in `directory`.
 ///
 /// # Errors
-/// `ENOENT` when there is no such name, `ECONNREFUSED` when nobody listens there any more.
+/// `ENOENT` when there is no such name, `ECONNREFUSED` when nobody listens there any more, `EAGAIN` when
+/// who listens there does not answer.
 pub fn connect(directory: BorrowedFd<'_>, name: &str) -> io::Result<Channel> {
-    let socket = socket(SockFlag::SOCK_CLOEXEC)?;
+    let socket = socket(SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)?;
     nix::sys::socket::connect(socket.as_raw_fd(), &address(directory, name)?)?;
+    let flags = OFlag::from_bits_truncate(fcntl(&socket, FcntlArg::F_GETFL)?);
+    fcntl(&socket, FcntlArg::F_SETFL(flags & !OFlag::O_NONBLOCK))?;
     Ok(Channel(socket))
 }
 

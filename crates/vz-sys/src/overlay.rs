@@ -15,7 +15,6 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
-use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
 use crate::beneath;
 use crate::mount::{self, Attributes, Change, Place, Setting};
@@ -101,7 +100,7 @@ fn make_here(layers: &Layers<'_>) -> io::Result<OwnedFd> {
     };
     let (upper, work) = (open(UPPER)?, open(WORK)?);
     if let Some(map) = layers.id_map {
-        take_ids(map)?;
+        namespace::take_file_ids(map.uid, map.gid)?;
     }
     let [below, upper, work] = [&below, &upper, &work].map(path_of);
     let mut settings = vec![
@@ -137,24 +136,6 @@ fn attach_clone(path: &Path, id_map: Option<IdMap<'_>>, set: Attributes) -> io::
 /// The kernel reads a layer's name as text with an alphabet of its own; this one is plain.
 fn path_of(descriptor: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", descriptor.as_raw_fd())
-}
-
-/// File system ids are a thread's own (setfsuid(2)), and so are securebits, which keep a change of
-/// them from taking capabilities away (capabilities(7)).
-fn take_ids(map: IdMap<'_>) -> io::Result<()> {
-    const SECBIT_NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
-    // SAFETY: PR_SET_SECUREBITS takes a number and changes this thread's credentials alone.
-    if unsafe { libc::prctl(libc::PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let (uid, gid) = (Uid::from_raw(map.uid), Gid::from_raw(map.gid));
-    setfsgid(gid);
-    setfsuid(uid);
-    // They do not say whether they have worked; what they answer is what was in force before.
-    match setfsuid(uid) == uid && setfsgid(gid) == gid {
-        true => Ok(()),
-        false => Err(io::Error::from_raw_os_error(libc::EPERM)),
-    }
 }
 
 #[cfg(test)]

@@ -123,6 +123,9 @@ pub fn namespace_pids(pid: Pid) -> io::Result<Vec<i32>> {
         .unwrap_or_default())
 }
 
+/// The score of a process that the kernel kills for no lack of memory.
+pub const NEVER_KILLED: i64 = -1000;
+
 /// A limit on how the kernel counts a process when it has to kill one: its `oom_score_adj`
 /// (proc_pid_oom_score_adj(5)), in thousandths of all memory.
 ///

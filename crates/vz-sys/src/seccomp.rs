@@ -31,6 +31,9 @@ const OFFSET_NUMBER: u32 = 0;
 const OFFSET_ARCH: u32 = 4;
 const OFFSET_ARGUMENTS: u32 = 16;
 
+/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` of linux/seccomp.h.
+const WAIT_KILLABLE_RECV: libc::c_ulong = 1 << 5;
+
 /// The longest program the kernel takes (`BPF_MAXINSNS`, linux/bpf_common.h).
 const LONGEST: usize = 4096;
 /// Error numbers above this are cut by the kernel (`MAX_ERRNO`).
@@ -328,7 +331,15 @@ impl Program {
     /// Like [`Program::install`], and returns the listener on which calls with
     /// [`Action::Notify`] arrive (close-on-exec). The kernel takes one listener per process.
     pub fn install_with_listener(&self) -> Result<OwnedFd, Error> {
-        let fd = self.set_mode(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
+        // A call that is being answered is not broken off by a signal that is not the caller's end:
+        // what is written to its memory comes before it goes on. Since Linux 5.19.
+        let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        let fd = match self.set_mode(flags | WAIT_KILLABLE_RECV) {
+            Err(Error::Install { source, .. }) if source.raw_os_error() == Some(libc::EINVAL) => {
+                self.set_mode(flags)?
+            }
+            other => other?,
+        };
         // SAFETY: with NEW_LISTENER a success returns a descriptor that nobody else owns.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }

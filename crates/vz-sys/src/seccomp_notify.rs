@@ -61,6 +61,14 @@ impl Listener {
         Listener(descriptor)
     }
 
+    /// Says whether the descriptor is that of a listener at all.
+    pub fn is_one(&self) -> bool {
+        let none = u64::MAX;
+        // SAFETY: the kernel reads one u64.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), NOTIF_ID_VALID, &raw const none) };
+        result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT)
+    }
+
     /// The next call; `None` when who made it is gone. To be called when poll(2) says `POLLIN`.
     ///
     /// # Errors
@@ -164,6 +172,9 @@ mod tests {
         drop(other);
         let listener =
             Listener::from_descriptor(line.receive().unwrap().descriptors.pop().unwrap());
+        assert!(listener.is_one());
+        let (other, _) = channel::pair().unwrap();
+        assert!(!Listener::from_descriptor(other.as_fd().try_clone_to_owned().unwrap()).is_one());
         for (command, answer) in [(1, Ok(())), (2, Err(libc::ENODEV))] {
             assert!(next(&listener).contains(PollFlags::POLLIN));
             let call = listener.receive().unwrap().unwrap();

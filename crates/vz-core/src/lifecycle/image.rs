@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::layout::ploop::resize;
 use crate::lifecycle::{convert, convert_image, snapshot};
 use crate::report::Report;
+use crate::user_quota::Wanted;
 
 fn refuse(exit: Exit, text: &str) -> Result<()> {
     Err(Error::Refused(exit, text.to_owned()))
@@ -48,6 +49,9 @@ pub fn convert(
     container.require_private()?;
     if is_image(container) && snapshot::has_any(container) {
         return refuse(Exit::PloopConvertFailed, "CT has snapshots (delete them first)");
+    }
+    if Wanted::of(container).is_yes() {
+        report.error("Warning: limits of users and groups inside stay behind with the image");
     }
     convert::convert(container, layout, report)
 }

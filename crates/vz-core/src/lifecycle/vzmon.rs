@@ -11,7 +11,7 @@ use vz_conf::exit::Exit;
 use vz_sys::channel::{self, Channel, Listener};
 use vz_sys::clone::{self, Request};
 use vz_sys::fuse::Connection;
-use vz_sys::pty;
+use vz_sys::{proc, pty};
 
 use super::console::{self, Console};
 use super::stop::open_init;
@@ -84,6 +84,8 @@ impl Program {
     ) -> io::Result<()> {
         clone::detach_streams()?;
         clone::close_on_exec_from(3)?;
+        // Its memory is the container's, and it is the last that a lack of it is cured by.
+        let _ = proc::set_out_of_memory_score(None, proc::NEVER_KILLED);
         let listener = Listener::bind(File::open(&self.directory)?.as_fd(), &self.socket)?;
         for kept in [init, console.master.as_fd(), console.slave.as_fd(), listener.as_fd()] {
             self.pass_on(kept)?;

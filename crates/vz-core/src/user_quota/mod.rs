@@ -25,6 +25,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::unistd::Pid;
 use vz_conf::config::Config;
 use vz_conf::ctid::Ctid;
 use vz_conf::layout::Layout;
@@ -33,6 +34,7 @@ use vz_sys::cgroup::Cgroup;
 use vz_sys::channel::{self, Channel, Listener};
 use vz_sys::clone::{self, Process, Request};
 use vz_sys::seccomp::{Action, Program, Rule, Syscall};
+use vz_sys::{proc, rlimit};
 
 use crate::container::Container;
 use crate::group;
@@ -43,6 +45,9 @@ pub use server::serve;
 
 /// The calls that are served.
 const CALLS: [Syscall; 2] = [Syscall::Quotactl, Syscall::QuotactlFd];
+
+/// The server's first word, on its first line.
+const READY: &[u8] = b"R";
 
 /// There where a kernel can count at all.
 const KERNEL_HAS_QUOTA: &str = "/proc/sys/fs/quota";
@@ -107,6 +112,17 @@ pub fn install(filter: &Program, line: &Channel) -> io::Result<()> {
     line.send(b"L", &[listener.as_fd()])
 }
 
+/// Waits at init's end of the first line until the server is there.
+///
+/// # Errors
+/// `EPIPE` when it has ended.
+pub fn wait_ready(line: &Channel) -> io::Result<()> {
+    match line.receive()?.bytes.as_slice() {
+        READY => Ok(()),
+        _ => Err(io::Error::from_raw_os_error(nix::libc::EPIPE)),
+    }
+}
+
 /// What the server of container `id` is called in `/run/vz`.
 pub(crate) fn socket_name(id: Ctid) -> String {
     format!("{id}.quota")
@@ -136,7 +152,8 @@ pub fn device_of(root: &Path) -> io::Result<(CString, u64)> {
     Ok((CString::new(name)?, device))
 }
 
-/// Starts the server of a container, with its first line, in vzmon's cgroup below `group`.
+/// Starts the server of a container, with its first line, in vzmon's cgroup below `group`. It then
+/// says [`READY`] on that line, at whose other end the container's init will be.
 ///
 /// # Errors
 /// Those of the cgroup, of bind(2) and of clone3(2).
@@ -167,6 +184,9 @@ pub fn start(
         let _ = nix::unistd::setsid();
         let _ = nix::unistd::chdir("/");
         clone::reset_signals();
+        // Each process from the node that stays inside costs a descriptor.
+        let _ = rlimit::copy_from(Pid::from_raw(1));
+        let _ = proc::set_out_of_memory_score(None, proc::NEVER_KILLED);
         let ready = clone::detach_streams()
             .and_then(|()| clone::close_on_exec_from(3))
             .and_then(|()| clone::keep_on_exec(listener.as_fd()))

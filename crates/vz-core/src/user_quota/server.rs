@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,6 +16,7 @@ use vz_sys::quota::call::{Command, Data, call};
 use vz_sys::seccomp::Syscall;
 use vz_sys::seccomp_notify::{Call, Listener};
 
+use super::READY;
 use super::caller::{self, Caller};
 use crate::error::{Context, Error, Result};
 use crate::lifecycle::start::IDS;
@@ -23,6 +25,9 @@ use crate::state::State;
 
 /// `struct if_dqblk` as a 32-bit program has it: without the hole at its end.
 const SHORT_QUOTA: usize = 68;
+
+/// How long it is left alone that nobody can be let in.
+const REST: Duration = Duration::from_millis(100);
 
 /// What a call asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +78,8 @@ impl Request {
 /// When it has no state, and those of poll(2).
 pub fn serve(node: &Node, id: Ctid, listener: channel::Listener, first: Channel) -> Result<()> {
     let mut server = Server::of(node, id)?;
+    // vzctl waits for this, and lets go of nobody before.
+    first.send(READY, &[]).context(Exit::SystemError, || "Nobody waits for it".into())?;
     let mut lines = vec![first];
     let mut heard: Vec<Listener> = Vec::new();
     while !(lines.is_empty() && heard.is_empty()) {
@@ -82,12 +89,20 @@ pub fn serve(node: &Node, id: Ctid, listener: channel::Listener, first: Channel)
         let mut nth = found_heard.iter();
         heard.retain(|from| nth.next().is_none_or(|found| server.hear(from, *found)));
         let mut nth = found_lines.iter();
-        lines.retain(|line| match nth.next() {
-            Some(found) if !found.is_empty() => take_listener(line, &mut heard),
-            _ => true,
+        lines.retain(|line| {
+            let has_spoken = nth.next().is_some_and(|found| !found.is_empty());
+            if has_spoken {
+                heard.extend(take_listener(line));
+            }
+            !has_spoken
         });
         if !found[0].is_empty() {
-            lines.extend(listener.accept().ok().flatten());
+            // Out of descriptors it would be asked again and again: those who wait there go on
+            // without when it is gone.
+            match listener.accept() {
+                Ok(line) => lines.extend(line),
+                Err(_) => std::thread::sleep(REST),
+            }
         }
     }
     Ok(())
@@ -112,16 +127,11 @@ fn wait(
     Ok(waited.iter().map(|one| one.revents().unwrap_or(PollFlags::empty())).collect())
 }
 
-/// Takes a listener from a process that is about to enter the container. Says whether the line goes
-/// on.
-fn take_listener(line: &Channel, heard: &mut Vec<Listener>) -> bool {
-    match line.receive() {
-        Ok(received) if !received.bytes.is_empty() => {
-            heard.extend(received.descriptors.into_iter().map(Listener::from_descriptor));
-            true
-        }
-        _ => false,
-    }
+/// Takes the listener of a process that is about to enter the container: one, and nothing after it.
+fn take_listener(line: &Channel) -> Option<Listener> {
+    let descriptor = line.receive().ok()?.descriptors.into_iter().next()?;
+    let listener = Listener::from_descriptor(descriptor);
+    listener.is_one().then_some(listener)
 }
 
 /// What is served, and for whom.
@@ -175,6 +185,10 @@ impl<'a> Server<'a> {
         caller.read(request.data, &mut data[..length(request.command.takes())])?;
         self.call(&request, &mut data)?;
         if request.command == Command::GetNext && !self.is_own(u32_at(&data, 68)) {
+            return Err(Errno::ESRCH);
+        }
+        // Without WAIT_KILLABLE_RECV it may have gone on.
+        if !from.is_waiting(call) {
             return Err(Errno::ESRCH);
         }
         caller.write(request.data, &data[..length(request.command.gives())])

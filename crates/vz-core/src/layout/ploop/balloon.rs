@@ -14,7 +14,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag};
 use nix::sys::stat::{Mode, SFlag};
-use vz_sys::{beneath, inode_flags};
+use vz_sys::clone::{self, Request};
+use vz_sys::pidfd::{self, Ended};
+use vz_sys::{beneath, inode_flags, namespace};
 
 const DIRECTORY: &str = ".balloon";
 const FILE: &str = "blocks";
@@ -89,6 +91,11 @@ fn absent_is_fine(done: nix::Result<()>) -> io::Result<()> {
 fn inflate(file: &File, from: u64, to: u64) -> io::Result<()> {
     let offset = |bytes: u64| i64::try_from(bytes).map_err(|_| Errno::EFBIG);
     let (start, length) = (offset(from)?, offset(to - from)?);
+    // Else it would take all that there is, for a moment, and give it back.
+    let there_is = nix::sys::statvfs::fstatvfs(file)?;
+    if to - from > there_is.blocks_free().saturating_mul(there_is.fragment_size()) {
+        return Err(Errno::ENOSPC.into());
+    }
     Ok(nix::fcntl::fallocate(file, FallocateFlags::empty(), start, length)?)
 }
 
@@ -129,29 +136,45 @@ fn open_file(directory: &OwnedFd, flags: OFlag) -> io::Result<File> {
     Ok(File::from(file))
 }
 
-/// The container may run meanwhile, and its root own the directory above: what was made is looked at
-/// again when nobody can change it any more.
+/// The container may run meanwhile, and its root own the directory above. So both are made by a child
+/// whose files are the owner's from their birth: what was the container's for a moment, it could keep
+/// open. That nothing of its own has come between is looked at when it cannot any more.
 fn make(top: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    match beneath::make_directory(top, OsStr::new(DIRECTORY), Mode::empty()) {
-        // Left empty by one that was killed here, or the container's.
-        Err(Errno::EEXIST) => {
-            beneath::remove_directory(top, OsStr::new(DIRECTORY)).map_err(|_| Errno::EEXIST)?;
-            beneath::make_directory(top, OsStr::new(DIRECTORY), Mode::empty())?;
-        }
-        other => other?,
+    // Left empty by one that was killed here, or the container's.
+    match beneath::remove_directory(top, OsStr::new(DIRECTORY)) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(_) => return Err(Errno::EEXIST.into()),
     }
-    let directory = open_directory(top)?;
-    beneath::change_owner(directory.as_fd(), OWNER, OWNER)?;
-    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-    let name = OsStr::new(FILE);
-    let file = beneath::open_beneath(directory.as_fd(), name, flags, Mode::empty())?;
-    beneath::change_owner(file.as_fd(), OWNER, OWNER)?;
+    let child = clone::spawn(&Request::default(), || match make_as_owner(top) {
+        Ok(()) => 0,
+        Err(error) => error.raw_os_error().filter(|errno| *errno < 256).unwrap_or(255),
+    })?;
+    pidfd::wait_end(child.pidfd.as_fd(), None)?;
+    match pidfd::reap(child.pidfd.as_fd())? {
+        Ended::Code(0) => {}
+        Ended::Code(errno) => return Err(io::Error::from_raw_os_error(errno)),
+        Ended::Signal(_) => return Err(Errno::EINTR.into()),
+    }
+    let Some(directory) = find(top)? else { return Err(Errno::EEXIST.into()) };
     let flags = inode_flags::get(directory.as_fd())?;
     inode_flags::set(directory.as_fd(), flags | inode_flags::IMMUTABLE)?;
     match is_alone(top, &directory)? {
         true => Ok(directory),
         false => Err(Errno::EEXIST.into()),
     }
+}
+
+fn make_as_owner(top: BorrowedFd<'_>) -> io::Result<()> {
+    namespace::take_file_ids(OWNER, OWNER)?;
+    beneath::make_directory(top, OsStr::new(DIRECTORY), Mode::empty())?;
+    let directory = open_directory(top)?;
+    // The container may have put another in its place.
+    if beneath::status(directory.as_fd())?.st_uid != OWNER {
+        return Err(Errno::EEXIST.into());
+    }
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+    beneath::open_beneath(directory.as_fd(), OsStr::new(FILE), flags, Mode::empty())?;
+    Ok(())
 }
 
 /// Says whether the directory is at its place, with nothing in it but the balloon's own file.

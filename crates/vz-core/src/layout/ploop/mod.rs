@@ -15,7 +15,8 @@ pub mod resize;
 pub mod snapshot;
 mod tools;
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use vz_conf::config::Config;
 use vz_conf::disk_descriptor::FILE_NAME;
 use vz_conf::exit::Exit;
 use vz_sys::beneath;
+use vz_sys::quota::{self, Owner, Support};
 
 use super::{Storage, View};
 use crate::container::Container;
@@ -102,7 +104,27 @@ impl Storage for Ploop {
                 tools::count_users(&image)?;
             }
         }
-        image::mount(&image, container.config.mount_opts.as_deref(), user_quota)
+        let mounted = image::mount(&image, container.config.mount_opts.as_deref(), user_quota)?;
+        if user_quota {
+            require_user_quota(&mounted, &image)?;
+        }
+        Ok(mounted)
+    }
+}
+
+/// An image that was still mounted somewhere has come as it was there.
+fn require_user_quota(mounted: &OwnedFd, image: &Path) -> Result<()> {
+    let limits = |owner| {
+        let top = open_top(mounted)?;
+        Ok::<_, io::Error>(quota::owner_support(top.as_fd(), owner)? == Support::Enforced)
+    };
+    let is_on = limits(Owner::User).and_then(|user| Ok(user && limits(Owner::Group)?));
+    match is_on.at(Exit::SetUserQuotaFailed, "Cannot ask for user quota of", image)? {
+        true => Ok(()),
+        false => Err(Error::Refused(
+            Exit::SetUserQuotaFailed,
+            format!("Second-level disk quota is not on: {} is mounted elsewhere", image.display()),
+        )),
     }
 }
 
@@ -127,7 +149,6 @@ fn size(config: &Config) -> Result<u64> {
 
 /// The top directory of a mount that is attached nowhere, to be read: such a mount comes as O_PATH.
 fn open_top(mounted: &OwnedFd) -> nix::Result<OwnedFd> {
-    use std::os::fd::AsFd;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     beneath::open_beneath(mounted.as_fd(), ".".as_ref(), flags, Mode::empty())
 }

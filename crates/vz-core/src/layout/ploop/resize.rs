@@ -244,8 +244,9 @@ impl Mounted {
         let before = self.image.metadata()?.len();
         if before < size {
             self.image.set_len(size)?;
-            self.device.refresh_size().map_err(|error| error.source)?;
         }
+        // Also of one that was killed before it came to this.
+        self.device.refresh_size().map_err(|error| error.source)?;
         if let Err(error) = file_system::grow_ext4(self.top.as_fd(), blocks) {
             // Some of it may have been done.
             let least = self.size()?.bytes().max(before);
