@@ -1,5 +1,5 @@
 # Images that ploop itself has made are turned into plain ones, with their snapshots; killed in the middle of it
-# where: both
+# where: host
 # needs: vz userns loop template:busybox command:strace
 # timeout: 900
 
@@ -110,7 +110,7 @@ Room for all of it is looked for before anything is written.
 Killed at any system call: the old images or the new ones, and the next command goes through.
 
   $ shots=$(shot $S $NONE)$(shot $TOP $S); delta nothing before $K/root.hdd 2; delta before after "$K/root.hdd.$S" 1; describe "$S Compressed root.hdd" "$TOP Compressed root.hdd.$S"; put
-  $ kills=5; if grep -q TCG /proc/cpuinfo; then kills=2; fi
+  $ kills=5
   $ die() { n=$1; shift; name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); test -n "$name" || return 0
   >   nth=$(head -n $n trace | grep -c "^$name("); bash -c 'which=$1; shift; strace -qq -o killed -e inject=$which "$@"; :' die "$name:signal=KILL:when=$nth" "$@" >/dev/null 2>&1
   >   grep -q 'killed by SIGKILL' killed && deaths=$((deaths + 1)) || true; }

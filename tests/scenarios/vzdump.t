@@ -81,16 +81,14 @@ A tree that somebody has packed by hand, from below other directories, with what
   */??*.conf (glob)
   $ rm -r $P/$CTID/etc/vzdump; tar -C / -cf $D/below.tar ${P#/}/$CTID; quiet vzrestore --layout ploop $D/below.tar $B; echo 'DISK_QUOTA="no"' >> $C/$B.conf; quiet vzctl start $B; vzctl exec $B 'ls -d /etc/passwd'; gone
   /etc/passwd
-  $ echo x > $D/x; tar -C $D -cf $D/none.tar x; head -c 1M $D/plain.tar > $D/cut.tar; for archive in none cut; do vzrestore $D/$archive.tar $B 2>&1 | sed 's/truncated.*/truncated/'; done; ls -d $P/$B* $C/$B.conf 2>/dev/null | wc -l
+  $ echo x > $D/x; tar -C $D -cf $D/none.tar x; head -c 1M $D/plain.tar > $D/cut.tar; for archive in none cut; do vzrestore $D/$archive.tar $B 2>&1 | sed '/^Warning/d; s/truncated.*/truncated/'; done; ls -d $P/$B* $C/$B.conf 2>/dev/null | wc -l
   Unpack */none.tar failed: no container's files are in the archive (glob)
-  Warning: DEVNODES of the archive is not taken over
-  Warning: script mount of the archive is not taken over
   Unpack */cut.tar failed: the archive is truncated (glob)
   0
 
 Killed at any system call: nothing, or a container that can be destroyed.
 
-  $ shots=4; if grep -q TCG /proc/cpuinfo; then shots=2; fi
+  $ shots=4; if grep -q TCG /proc/cpuinfo; then shots=1; fi
   $ total=$(strace -qq -o trace vzrestore --layout simfs $D/plain.tar $B >/dev/null 2>&1; wc -l < trace); gone
   $ for n in $(seq 80 $(((total - 80) / shots + 1)) $total); do
   >   name=$(sed -n "${n}s/^\([a-z0-9_]*\)(.*/\1/p" trace); nth=$(head -n $n trace | grep -c "^$name(")

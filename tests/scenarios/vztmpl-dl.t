@@ -1,5 +1,5 @@
 # A template that is not there comes from a mirror or an image server when a container is created of it
-# where: both
+# where: host
 # needs: vz userns template:busybox command:busybox
 # timeout: 120
 

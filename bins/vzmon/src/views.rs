@@ -8,7 +8,6 @@ use std::time::Instant;
 use nix::poll::PollFlags;
 use vz_sys::clone::{self, Process, Request};
 use vz_sys::pidfd::{self, Ended};
-use vz_sys::proc;
 
 use crate::SOON;
 
@@ -101,7 +100,6 @@ impl Views {
         let number = CString::new(self.connection.as_raw_fd().to_string()).ok()?;
         let arguments = [self.program.clone(), self.container.clone(), number];
         let spawned = clone::spawn(&Request::default(), || {
-            let _ = proc::set_out_of_memory_score(None, 0);
             if clone::keep_on_exec(self.connection.as_fd()).is_ok() {
                 clone::execute(&self.program, &arguments, &self.environment);
             }

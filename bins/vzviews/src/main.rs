@@ -79,6 +79,8 @@ fn run(node: &Node, words: &[&str]) -> Option<Result<(), Error>> {
             Some(user_quota::serve(node, id, listener, Channel::from_descriptor(first)))
         }
         [id, descriptor] => {
+            // Not what vzmon has.
+            let _ = vz_sys::proc::set_out_of_memory_score(None, 0);
             let id: Ctid = id.parse().ok()?;
             let device = clone::inherit(descriptor.parse().ok()?).ok()?;
             Some(views::serve_container(node, id, &Connection::from_descriptor(device)))
