@@ -83,7 +83,10 @@ Templates are looked for by suffix.
 
   $ vzctl --verbose create $CTID --ostemplate busybox-x86_64 2>/dev/null | grep -c '^Looking for .*/busybox-x86_64.tar'; vzctl destroy $CTID >/dev/null; rm $C/$CTID.conf.destroyed
   [1-5] (re)
-  $ vzctl create $CTID --ostemplate nosuch-1 2>&1
+  $ conf=/etc/vz/download.conf; test ! -e $conf || mv $conf $conf.kept; echo 'TEMPLATE_REPOS=http://127.0.0.1:9' > $conf
+  $ vzctl create $CTID --ostemplate nosuch-1 2>&1; code=$?; rm $conf; test ! -e $conf.kept || mv $conf.kept $conf; (exit $code)
+  vztmpl-dl WARNING: Cannot get http://127.0.0.1:9/nosuch-1.tar.gz: .* (re)
+  vztmpl-dl ERROR: template nosuch-1 not found!
   Cached OS template /var/lib/vz/template/cache/nosuch-1.tar[.gz|.bz2|.xz|.zst] not found
   Creation of container private area failed
   [91]

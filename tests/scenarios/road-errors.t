@@ -61,7 +61,10 @@
 
 A template that is missing, broken, or no template.
 
-  $ vzctl create $CTID --ostemplate nosuch
+  $ conf=/etc/vz/download.conf; test ! -e $conf || mv $conf $conf.kept; echo 'TEMPLATE_REPOS=http://127.0.0.1:9' > $conf
+  $ vzctl create $CTID --ostemplate nosuch; code=$?; rm $conf; test ! -e $conf.kept || mv $conf.kept $conf; (exit $code)
+  vztmpl-dl WARNING: Cannot get http://127.0.0.1:9/nosuch.tar.gz: .* (re)
+  vztmpl-dl ERROR: template nosuch not found!
   Cached OS template /var/lib/vz/template/cache/nosuch.tar[.gz|.bz2|.xz|.zst] not found
   Creation of container private area failed
   [91]

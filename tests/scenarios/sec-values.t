@@ -50,7 +50,8 @@ Names do not leave their directory, and take nothing that is another's.
 
 A template's name that leads elsewhere finds nothing that is not an archive, and a sample's no other file.
 
-  $ vzctl create $((CTID + 1)) --ostemplate ../../../../../../etc/passwd 2>&1 | head -n 1
+  $ vzctl create $((CTID + 1)) --ostemplate ../../../../../../etc/passwd 2>&1 | head -n 2
+  vztmpl-dl ERROR: template ../../../../../../etc/passwd not found!
   Cached OS template /var/lib/vz/template/cache/../../../../../../etc/passwd.tar[.gz|.bz2|.xz|.zst] not found
   $ vzctl create $((CTID + 1)) --ostemplate busybox-x86_64 --config ../../../etc/shadow 2>&1 | head -n 1
   Sample config /etc/vz/conf/ve-../../../etc/shadow.conf-sample not found: No such file or directory

@@ -20,6 +20,7 @@ use vz_node::{
     snapshot::Snapshot,
 };
 
+mod power;
 mod suite;
 
 /// The node that `start` starts.
@@ -67,6 +68,16 @@ fn arguments() -> Command {
         )
         .subcommand(Command::new("shell").about("A shell on it"))
         .subcommand(Command::new("stop").about("End it"))
+        .subcommand(
+            Command::new("power")
+                .about("Take the power from nodes in the middle of work on disks")
+                .arg(
+                    Arg::new("shots")
+                        .long("shots")
+                        .default_value("2")
+                        .value_parser(clap::value_parser!(u32).range(1..=1000)),
+                ),
+        )
         .subcommand(test_arguments())
 }
 
@@ -118,6 +129,7 @@ fn run(matches: &ArgMatches) -> Result<ExitCode> {
         "put" => put(&node()?, paths(matches))?,
         "get" => get(&node()?, paths(matches))?,
         "shell" => shell(&node()?)?,
+        "power" => return power::test(&project, &home, matches),
         _ => return suite::test(&project, &home, matches),
     }
     Ok(ExitCode::SUCCESS)

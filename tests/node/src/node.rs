@@ -21,6 +21,9 @@ use crate::{
 /// something besides takes longer.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// How long it may take to boot.
+const BOOT: Duration = Duration::from_secs(180);
+
 /// How long one hello is waited for before the next.
 const HELLO: Duration = Duration::from_secs(5);
 
@@ -174,6 +177,19 @@ impl Node {
         let flavour = if flavour == "plain" { Kind::Plain } else { Kind::Systemd };
         let snapshot = Snapshot { directory: snapshot.into(), flavour };
         Ok(Self { snapshot, directory, qemu: Some(qemu), detached: true, _lock: None })
+    }
+
+    /// Takes the power away, and gives it back: what was not on its disks is lost.
+    ///
+    /// # Errors
+    /// It does not boot from its disks.
+    pub fn lose_power(&mut self) -> Result<()> {
+        if let Some(qemu) = self.qemu.take() {
+            qemu.stop()?;
+        }
+        let setup = self.snapshot.setup(&self.directory, false, self.detached);
+        self.qemu = Some(Qemu::start(&setup, &self.directory)?);
+        self.connect_within(BOOT)?.call(&["true"], io::empty()).map(drop)
     }
 
     /// Ends the node and removes what it kept.
