@@ -35,7 +35,7 @@ A container that is down is waited for; the escape works, and the end of input i
   [3]
   $ grep -c 'stdin read error' out
   1
-  $ (sleep 8; printf '\033.') | vzctl console $CTID > out 2> err &
+  $ (until test -e done; do sleep 0.1; done; printf '\033.') | vzctl console $CTID > out 2> err &
   $ sleep 0.3; vzctl --quiet start $CTID 2> /dev/null
   $ vzctl exec $CTID 'echo first words > /dev/console'
   $ eventually 'grep -q "first words" out'
@@ -53,7 +53,7 @@ The console stays attached when the container is stopped and started, and when v
   $ eventually 'grep -q "second words" out'
   $ vzmon=$(number monitor); kill -9 $vzmon; eventually 'test "$(number monitor)" != $vzmon'
   $ eventually "vzctl exec $CTID 'echo third words > /dev/console' 2> /dev/null; grep -q 'third words' out"
-  $ wait; cat err | sed "s/$CTID/N/;/^$/d"
+  $ touch done; wait; rm done; cat err | sed "s/$CTID/N/;/^$/d"
   Attached to CT N (ESC . to detach)
   Detached from CT N
 

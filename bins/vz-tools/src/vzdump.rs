@@ -221,6 +221,9 @@ fn back_up_each(node: &Node, request: &Request) -> Result<u8, String> {
                 code = 1;
             }
         }
+        if vz_sys::cancel::was_requested() {
+            return Ok(1);
+        }
     }
     Ok(code)
 }
@@ -297,6 +300,10 @@ impl Job<'_> {
     /// Under the lock of this process.
     fn vzctl(&self, command: &str) -> Result<(), String> {
         let mut vzctl = Command::new("vzctl");
+        if self.request.stdout {
+            // The archive goes there, and nothing that a script has to say.
+            vzctl.stdout(std::io::stderr());
+        }
         vzctl.args(["--quiet", "--skiplock", command, &self.id.to_string()]);
         match vzctl.status() {
             Ok(status) if status.success() => Ok(()),

@@ -10,9 +10,18 @@ const DASHES: [usize; 4] = [8, 13, 18, 23];
 /// Characters without braces.
 const LENGTH: usize = 36;
 
-/// An identifier of a snapshot. It is shown in braces, its digits as they were given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An identifier of a snapshot. It is shown in braces, its digits as they were given; those that differ
+/// in upper and lower case only are the same.
+#[derive(Debug, Clone)]
 pub struct Uuid(String);
+
+impl PartialEq for Uuid {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for Uuid {}
 
 impl FromStr for Uuid {
     type Err = ParseError;

@@ -136,7 +136,12 @@ fn attempt(
     let modified =
         header(&response, "last-modified").and_then(|text| httpdate::parse_http_date(text).ok());
     let (start, total) = match response.status() {
-        StatusCode::NOT_MODIFIED => return Ok(None),
+        StatusCode::NOT_MODIFIED if wanted.digest.is_none() && wanted.path.exists() => {
+            return Ok(None);
+        }
+        StatusCode::NOT_MODIFIED => {
+            return Err(Failure::broken(wanted.url, "it says that nothing has changed"));
+        }
         StatusCode::RANGE_NOT_SATISFIABLE => {
             // The part is no beginning of what is there now.
             part.restart(wanted, None)?;

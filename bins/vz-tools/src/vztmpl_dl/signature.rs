@@ -46,7 +46,10 @@ pub fn check(signature: &[u8], file: &Path, key: &str) -> Result<(), Failure> {
     let signers: Vec<&str> = status.lines().filter_map(primary_key).collect();
     let known = fingerprints(key).map_err(failed)?;
     let is_known = |signer: &&str| known.iter().any(|known| known == signer);
-    match output.status.success() && !signers.is_empty() && signers.iter().all(is_known) {
+    // gpg's exit code is 0 for a key that was revoked or has expired as well.
+    let is_good = status.lines().any(|line| line.starts_with("[GNUPG:] GOODSIG "));
+    match is_good && output.status.success() && !signers.is_empty() && signers.iter().all(is_known)
+    {
         true => Ok(()),
         false => {
             Err(Failure::Refused(String::from_utf8_lossy(&output.stderr).trim_end().to_owned()))

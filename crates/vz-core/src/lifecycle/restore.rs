@@ -19,6 +19,7 @@ use vz_conf::exit::Exit;
 use vz_conf::file::ConfFile;
 use vz_conf::layout::Layout;
 use vz_conf::new_file;
+use vz_conf::param::by_key;
 use vz_sys::beneath;
 
 use super::create::{
@@ -158,6 +159,9 @@ fn configure(
 /// What of the archive's configuration counts here.
 fn taken(text: &[u8], trusted: bool, report: &mut dyn Report) -> ConfFile {
     let mut file = ConfFile::parse(text);
+    if !trusted {
+        file = only_values(&file);
+    }
     for key in PLACES {
         file.remove(key);
     }
@@ -168,6 +172,17 @@ fn taken(text: &[u8], trusted: bool, report: &mut dyn Report) -> ConfFile {
         }
     }
     file
+}
+
+/// Known keys with their values, written anew: mount scripts source the file, as root of the node, and
+/// what else stands there, or how, could be a command.
+fn only_values(file: &ConfFile) -> ConfFile {
+    let mut values = ConfFile::parse(b"");
+    for entry in file.entries().flatten().filter(|entry| by_key(&entry.key).is_some()) {
+        // What cannot stand in a line is no value either.
+        let _ = values.set(&entry.key, &entry.text());
+    }
+    values
 }
 
 fn tell_scripts(survey: &Survey, report: &mut dyn Report) {
@@ -249,5 +264,27 @@ fn assign_name(container: &mut Container<'_>, report: &mut dyn Report) {
         report.error(&format!("Warning: name {name} is not taken over: {error}"));
         container.file.remove("NAME");
         let _ = container.file.save(&container.node.conf_path(container.id));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails so")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_command_of_an_archive_is_taken() {
+        let text = b"# comment\nHOSTNAME=\"$(touch /x)\"\nexport DISKSPACE=\"1:2\"; touch /x\n\
+                     touch /x\nFOREIGN=\"`touch /x`\"\nDESCRIPTION=\"a b\"\n";
+        let text = only_values(&ConfFile::parse(text)).to_bytes();
+        let text = String::from_utf8(text).unwrap();
+        for line in text.lines() {
+            let (key, value) = line.split_once('=').unwrap();
+            assert!(by_key(key).is_some(), "{line}");
+            assert!(value.starts_with('"') && value.ends_with('"') && value.len() > 1, "{line}");
+            let bare = value[1..value.len() - 1].replace("\\$", "").replace("\\`", "");
+            assert!(!bare.contains(['$', '`', '"']), "{line}");
+        }
+        assert!(text.contains("DESCRIPTION=\"a b\"\n"));
     }
 }

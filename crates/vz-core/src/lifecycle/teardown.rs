@@ -8,12 +8,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use vz_conf::exit::Exit;
+use vz_sys::cgroup::Cgroup;
 use vz_sys::pidfd;
 
 use crate::addresses;
 use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
-use crate::group::Place;
+use crate::group::{self, Place};
 use crate::layout::ploop::resize;
 use crate::lifecycle::stop::open_init;
 use crate::lifecycle::{console, convert, mounting, snapshot};
@@ -135,6 +136,15 @@ pub(super) fn forget(container: &Container<'_>) -> Result<()> {
     State::remove(&path).at(Exit::SystemError, "Cannot remove", &path)
 }
 
+/// Lets a container go on that a killed backup, whose guard was killed as well, has left frozen: who has
+/// the lock knows that there is none under way.
+fn thaw(container: &Container<'_>, state: &State) {
+    let Ok(hierarchy) = container.node.cgroup_hierarchy() else { return };
+    let path = Place::at(hierarchy, &state.group).path().join(group::INIT);
+    // Where there is nothing to thaw there may be no such file either.
+    let _ = Cgroup::open(&path).and_then(|group| group.write("cgroup.freeze", "0"));
+}
+
 /// Finishes what a killed command has left: called by each command that has just taken the lock.
 /// Returns whether there was anything.
 ///
@@ -142,15 +152,17 @@ pub(super) fn forget(container: &Container<'_>) -> Result<()> {
 /// As [`all`].
 pub fn recover(container: &Container<'_>, report: &mut dyn Report) -> Result<bool> {
     convert::finish(container)?;
-    snapshot::recover(container)?;
-    if let Err(error) = resize::finish(container) {
-        // It stays as it is; whatever was called may still be done.
-        report.error(&error.to_string());
+    for finished in [snapshot::recover(container), resize::finish(container)] {
+        if let Err(error) = finished {
+            // It stays as it is; whatever was called may still be done.
+            report.error(&error.to_string());
+        }
     }
     let Some(state) = container.state()? else { return Ok(false) };
     let pending = state.phase == Phase::Restarting
         && state.monitor.is_some_and(|vzevent| vzevent.is_running());
     if pending || state.phase == Phase::Running && state.is_running() {
+        thaw(container, &state);
         return Ok(false);
     }
     report.log(

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -11,7 +11,7 @@ use nix::unistd::Whence;
 use vz_sys::reflink;
 
 use crate::cancel;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use vz_conf::exit::Exit;
 
 /// How much is copied between two looks at whether it was called off, in bytes.
@@ -19,6 +19,31 @@ const PIECE: u64 = 8 << 20;
 /// What is compared at once, and how much of it is written when it differs, in bytes.
 const WINDOW: usize = 1 << 20;
 const BLOCK: usize = 4096;
+
+/// What stays free on the file system of a copy, in bytes: other containers' images lie there, whose
+/// file systems take a full disk for a broken one.
+const MARGIN: u64 = 64 << 20;
+
+/// Says so before anything is copied when the file system has not the room for it.
+///
+/// # Errors
+/// [`Exit::NoDiskSpace`]: what it takes, and what there is.
+pub(super) fn require_space(source: &File, copy: &File) -> Result<()> {
+    let needed = named(source.metadata())?.blocks().saturating_mul(512);
+    let free = named(nix::sys::statvfs::fstatvfs(copy).map_err(io::Error::from))?;
+    let free = free.blocks_available().saturating_mul(free.fragment_size()).saturating_sub(MARGIN);
+    match needed <= free {
+        true => Ok(()),
+        false => Err(Error::Refused(
+            Exit::NoDiskSpace,
+            format!(
+                "A copy of the image takes {} KB, and {} KB are free",
+                needed >> 10,
+                free >> 10
+            ),
+        )),
+    }
+}
 
 /// An image and the copy that is made of it.
 pub struct Copying<'a> {
@@ -45,6 +70,7 @@ impl Copying<'_> {
     /// # Errors
     /// Those of reading and writing; that it was called off.
     pub fn fill(&self) -> Result<()> {
+        require_space(self.source, self.copy)?;
         let size = named(self.source.metadata())?.len();
         named(self.copy.set_len(size))?;
         let mut offset = 0;

@@ -30,12 +30,17 @@ pub fn write(directory: &Path, size: u64) -> Result<()> {
 /// # Errors
 /// When it cannot be read.
 pub fn load_or_plain(directory: &Path, size: u64) -> Result<DiskDescriptor> {
-    if let Some(disk) = load(directory, Exit::PloopMountFailed)? {
-        return Ok(disk);
-    }
     let path = directory.join(FILE_NAME);
-    DiskDescriptor::plain(size, IMAGE).map_err(|error| {
+    let plain = DiskDescriptor::plain(size, IMAGE).map_err(|error| {
         Error::Refused(Exit::PloopMountFailed, format!("{}: {error}", path.display()))
+    })?;
+    Ok(match load(directory, Exit::PloopMountFailed)? {
+        // ploop's first versions told less of a single image.
+        Some(disk) if disk.images.len() == 1 && (disk.top.is_none() || disk.shots.is_empty()) => {
+            plain
+        }
+        Some(disk) => disk,
+        None => plain,
     })
 }
 

@@ -15,6 +15,9 @@ use vz_sys::{file_system, pidfd};
 /// How long it may hold still.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// How long the child is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A file system that holds still while this lives.
 pub struct Frozen<'a> {
     top: BorrowedFd<'a>,
@@ -54,9 +57,8 @@ impl<'a> Frozen<'a> {
     /// When it has gone on before: what was read meanwhile is of no use.
     pub fn thaw(mut self) -> io::Result<()> {
         let mut answer = [0];
-        self.line.write_all(&[1])?;
-        self.line.read_exact(&mut answer)?;
-        self.thawed = answer == [1];
+        let asked = self.line.write_all(&[1]).and_then(|()| self.line.read_exact(&mut answer));
+        self.thawed = asked.is_ok() && answer == [1];
         match self.thawed {
             true => Ok(()),
             false => {
@@ -71,7 +73,11 @@ impl<'a> Frozen<'a> {
 impl Drop for Frozen<'_> {
     fn drop(&mut self) {
         let _ = self.line.shutdown(std::net::Shutdown::Both);
-        let _ = pidfd::reap(self.holder.pidfd.as_fd());
+        // One that cannot be frozen, nor freed, thaws by itself: its line is at its end.
+        let ended = pidfd::wait_end(self.holder.pidfd.as_fd(), Some(PATIENCE));
+        if ended.is_ok_and(|ended| ended) {
+            let _ = pidfd::reap(self.holder.pidfd.as_fd());
+        }
         if !self.thawed {
             // The child was killed; else this finds nothing to thaw.
             let _ = file_system::thaw(self.top);

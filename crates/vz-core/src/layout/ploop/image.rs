@@ -33,11 +33,21 @@ pub fn make(image: &Path, size: u64) -> Result<()> {
 /// # Errors
 /// Those of open(2).
 pub fn open(image: &Path) -> Result<File> {
-    File::options().read(true).write(true).custom_flags(nix::libc::O_NOFOLLOW).open(image).at(
-        Exit::PloopMountFailed,
-        "Cannot open the image",
-        image,
-    )
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let opened = File::options().read(true).write(true).custom_flags(flags).open(image);
+    let file = opened.at(Exit::PloopMountFailed, "Cannot open the image", image)?;
+    let is_file = file.metadata().is_ok_and(|status| status.is_file());
+    // An area may come from another node, with anything in it.
+    let is_below = image.parent().is_some_and(|parent| {
+        std::fs::symlink_metadata(parent).is_ok_and(|status| status.is_dir())
+    });
+    match is_file && is_below {
+        true => Ok(file),
+        false => Err(Error::Refused(
+            Exit::PloopMountFailed,
+            format!("{} is no file in a directory of its own", image.display()),
+        )),
+    }
 }
 
 fn is_attached(image: &Path) -> Result<bool> {
@@ -106,6 +116,8 @@ pub fn mount(image: &Path, options: Option<&str>, user_quota: bool) -> Result<Ow
     let device = attach(image, &file)?;
     let source = source(&device);
     let mut settings = vec![Setting::Text("source", &source), Setting::Flag("rw")];
+    // The image says what else would be done, and the container, or another node, has written it.
+    settings.push(Setting::Text("errors", "remount-ro"));
     if user_quota {
         settings.extend([Setting::Flag("usrquota"), Setting::Flag("grpquota")]);
     }

@@ -23,7 +23,7 @@ use vz_conf::size::SoftHard;
 use vz_sys::file_system;
 use vz_sys::loopdev::Device;
 
-use super::{balloon, descriptor, directory, image, image_path, open_top, size, tools};
+use super::{balloon, copy, descriptor, directory, image, image_path, open_top, size, tools};
 use crate::container::Container;
 use crate::copy_tree;
 use crate::error::{Context, Error, OsText, Result};
@@ -290,6 +290,7 @@ fn resize_copy(container: &Container<'_>, size: u64) -> Result<()> {
 
 fn make_copy(image: &Path, copy: &Path) -> Result<File> {
     let failed = failed_io("copy the image");
+    copy::require_space(&image::open(image)?, &image::open(image)?)?;
     let copied = || {
         remove_if_there(copy)?;
         let options = &mut File::options();

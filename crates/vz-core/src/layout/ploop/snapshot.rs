@@ -123,8 +123,8 @@ fn copy_mounted(both: &Copying<'_>, mounted: &Mounted) -> Result<()> {
     let still = Frozen::new(mounted.top().as_fd())
         .context(Exit::PloopMountFailed, || "Cannot freeze the file system".into())?;
     match shares {
-        true => both.share().map(drop)?,
-        false => both.refresh()?,
+        true if both.share()? => {}
+        _ => both.refresh()?,
     }
     frozen(still.thaw())
 }
@@ -169,8 +169,10 @@ pub fn forget(container: &Container<'_>, id: &Uuid) -> Result<()> {
         return Ok(());
     }
     let listed = disk.image(id).map(|image| image.file.clone());
+    let before = disk.clone();
     disk.remove_snapshot(id);
-    descriptor::store(&directory(&container.private), &disk)?;
+    // The files first: on a full disk it is they that make room for the rest, and a note says that it is
+    // to be done again where it has been broken off.
     for file in listed.into_iter().chain([name(id)]) {
         // A descriptor that was written by hand may name it twice.
         if disk.images.iter().all(|image| image.file != file) {
@@ -178,7 +180,10 @@ pub fn forget(container: &Container<'_>, id: &Uuid) -> Result<()> {
             remove_if_there(&path).at(Exit::SnapshotDeleteFailed, "Cannot remove", &path)?;
         }
     }
-    Ok(())
+    if disk == before {
+        return Ok(());
+    }
+    descriptor::store(&directory(&container.private), &disk)
 }
 
 /// Makes what [`put_in_place`] needs: a copy of the snapshot's image, on disk.
@@ -203,6 +208,16 @@ pub fn prepare(container: &Container<'_>, snapshot: &Path) -> Result<()> {
 pub fn discard_prepared(container: &Container<'_>) -> Result<()> {
     let path = waiting_path(container);
     remove_if_there(&path).at(Exit::SnapshotSwitchFailed, "Cannot remove", &path)
+}
+
+/// Says whether [`put_in_place`] has yet to replace the image, and the image is in use: it has been
+/// mounted since all was prepared, and what is written to it would be lost.
+///
+/// # Errors
+/// When the devices cannot be looked at.
+pub fn is_too_late(container: &Container<'_>) -> Result<bool> {
+    let is_due = waiting_path(container).exists();
+    Ok(is_due && !image::wait_detached(&image_path(&container.private), A_MOMENT)?)
 }
 
 /// Puts the copy of the image of `id` in the place of the container's own, which is not mounted.

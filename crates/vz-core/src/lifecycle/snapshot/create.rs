@@ -41,6 +41,7 @@ pub struct Create {
 /// [`Exit::SnapshotCreateFailed`]; there is no snapshot then.
 pub fn create(container: &Container<'_>, wanted: Create, report: &mut dyn Report) -> Result<()> {
     super::require_image(container, EXIT)?;
+    super::begin(container, (EXIT, "Failed to create snapshot"), report)?;
     let done = make(container, wanted, report);
     let id = done.map_err(|error| failed(error, (EXIT, "Failed to create snapshot"), report))?;
     report.info(&format!("Snapshot {id} has been successfully created"));

@@ -19,6 +19,7 @@ const EXIT: Exit = Exit::SnapshotDeleteFailed;
 pub fn delete(container: &Container<'_>, id: &Uuid, report: &mut dyn Report) -> Result<()> {
     super::require_image(container, EXIT)?;
     let last = format!("Failed to delete snapshot {id}");
+    super::begin(container, (EXIT, &last), report)?;
     let tree = load(container, EXIT).map_err(|error| failed(error, (EXIT, &last), report))?;
     let (mut tree, _) = find(tree, id, (EXIT, &last), report)?;
     report.info(&format!("Deleting snapshot {id}"));

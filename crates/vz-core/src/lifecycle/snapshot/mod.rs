@@ -66,6 +66,18 @@ pub fn load(container: &Container<'_>, exit: Exit) -> Result<Option<SnapshotTree
     SnapshotTree::parse(&bytes).map(Some).map_err(|error| failed(error.to_string()))
 }
 
+/// Finishes what another command has left undone, as its own would go on top of it.
+///
+/// # Errors
+/// With this code and this last line, when it cannot be.
+fn begin(
+    container: &Container<'_>,
+    (exit, last): (Exit, &str),
+    report: &mut dyn Report,
+) -> Result<()> {
+    finish(container).map_err(|error| failed(error, (exit, last), report))
+}
+
 /// Says whether the container has snapshots, or had and nobody can tell.
 pub fn has_any(container: &Container<'_>) -> bool {
     match load(container, Exit::SnapshotListFailed) {
@@ -207,6 +219,10 @@ fn finish(container: &Container<'_>) -> Result<()> {
     match &note {
         Note::Change(id) => settle(container, id)?,
         Note::Copying => image::discard_prepared(container)?,
+        // Started again before it was switched, by itself: it stays what it is.
+        Note::Switch { .. } if image::is_too_late(container)? => {
+            image::discard_prepared(container)?
+        }
         Note::Switch { id, configuration } => switch::go_forward(container, id, *configuration)?,
         // Not one of ours.
         Note::Unknown => {}

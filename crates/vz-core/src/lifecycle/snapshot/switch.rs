@@ -18,7 +18,7 @@ use super::{
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
 use crate::layout::ploop::resize;
-use crate::lifecycle::{mounting, stop};
+use crate::lifecycle::{mounting, stop, teardown};
 use crate::report::Report;
 
 const EXIT: Exit = Exit::SnapshotSwitchFailed;
@@ -45,6 +45,7 @@ pub fn switch(container: &Container<'_>, wanted: &Switch, report: &mut dyn Repor
     container.require_places()?;
     let id = &wanted.id;
     let last = format!("Failed to switch to snapshot {id}");
+    super::begin(container, (EXIT, &last), report)?;
     let tree = load(container, EXIT).map_err(|error| failed(error, (EXIT, &last), report))?;
     let (tree, _) = find(tree, id, (EXIT, &last), report)?;
     let dump = dump_path(container, id).exists();
@@ -101,6 +102,8 @@ fn prepare(
 ) -> Result<()> {
     store_waiting(container, tree, report)?;
     image::prepare(container, path).map_err(|error| of_image(error, "switch to snapshot", EXIT))?;
+    // What is down for a moment would come up again with what is being replaced.
+    teardown::cancel_restart(container)?;
     if container.is_running()? {
         stop::stop(container, stop::Options { fast: true, skip_umount: false }, report)?;
     }
