@@ -33,10 +33,6 @@ pub enum ChainError {
 
 type Result<T> = std::result::Result<T, ChainError>;
 
-fn key(id: &Uuid) -> String {
-    id.to_string().to_ascii_lowercase()
-}
-
 fn is_none(id: &Uuid) -> bool {
     id.to_string().bytes().all(|byte| b"{-}0".contains(&byte))
 }
@@ -82,7 +78,7 @@ impl DiskDescriptor {
     fn check(&self) -> Result<()> {
         let (mut ids, mut files, mut shots) = (HashSet::new(), HashSet::new(), HashSet::new());
         for image in &self.images {
-            if !ids.insert(key(&image.id)) {
+            if !ids.insert(&image.id) {
                 return Err(ChainError::Twice(image.id.clone()));
             }
             if !files.insert(&image.file) {
@@ -90,10 +86,10 @@ impl DiskDescriptor {
             }
         }
         for Shot { id, .. } in &self.shots {
-            if !shots.insert(key(id)) {
+            if !shots.insert(id) {
                 return Err(ChainError::Twice(id.clone()));
             }
-            if !ids.contains(&key(id)) {
+            if !ids.contains(id) {
                 return Err(ChainError::NoImage(id.clone()));
             }
         }
@@ -101,8 +97,7 @@ impl DiskDescriptor {
     }
 
     fn find(&self, id: &Uuid) -> Result<&Image> {
-        let image = self.images.iter().find(|image| key(&image.id) == key(id));
-        image.ok_or_else(|| ChainError::NoImage(id.clone()))
+        self.image(id).ok_or_else(|| ChainError::NoImage(id.clone()))
     }
 
     /// What the image `id` lies on; `None` when on no other.
@@ -110,7 +105,7 @@ impl DiskDescriptor {
     /// # Errors
     /// [`ChainError::NoShot`].
     pub fn parent(&self, id: &Uuid) -> Result<Option<&Uuid>> {
-        match self.shots.iter().find(|shot| key(&shot.id) == key(id)) {
+        match self.shots.iter().find(|shot| shot.id == *id) {
             Some(shot) => Ok(Some(&shot.parent).filter(|parent| !is_none(parent))),
             None if self.images.len() == 1 && self.shots.is_empty() => Ok(None),
             None => Err(ChainError::NoShot(id.clone())),

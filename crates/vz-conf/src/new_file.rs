@@ -127,7 +127,11 @@ pub fn remove(path: &Path) -> io::Result<()> {
     remove_if_there(path)
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+/// Removes a file; that it is not there is no error.
+///
+/// # Errors
+/// Those of unlink(2).
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -1,6 +1,7 @@
 //! Identifiers of snapshots: `{xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx}`, hexadecimal.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use crate::error::ParseError;
@@ -22,6 +23,12 @@ impl PartialEq for Uuid {
 }
 
 impl Eq for Uuid {}
+
+impl Hash for Uuid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.bytes().for_each(|byte| byte.to_ascii_lowercase().hash(state));
+    }
+}
 
 impl FromStr for Uuid {
     type Err = ParseError;

@@ -19,6 +19,7 @@ use nix::errno::Errno;
 use vz_conf::change::Change;
 use vz_conf::exit::Exit;
 use vz_conf::layout::Layout;
+use vz_conf::new_file::remove_if_there;
 use vz_conf::size::SoftHard;
 use vz_sys::file_system;
 use vz_sys::loopdev::Device;
@@ -99,13 +100,6 @@ pub fn reconcile(container: &Container<'_>, size: u64) -> Result<()> {
 pub fn settle(container: &Container<'_>) -> Result<()> {
     let note = note_path(container);
     remove_if_there(&note).map_err(failed_io("remove the note of the resize"))
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// Sees to what a killed resize has left: the image gets the size that the configuration has. Where
@@ -290,12 +284,13 @@ fn resize_copy(container: &Container<'_>, size: u64) -> Result<()> {
 
 fn make_copy(image: &Path, copy: &Path) -> Result<File> {
     let failed = failed_io("copy the image");
-    copy::require_space(&image::open(image)?, &image::open(image)?)?;
+    let source = image::open(image)?;
+    copy::require_space(&source, &source)?;
     let copied = || {
         remove_if_there(copy)?;
         let options = &mut File::options();
         let file = options.read(true).write(true).create_new(true).mode(0o600).open(copy)?;
-        copy_tree::copy_contents(&File::open(image)?, &file)?;
+        copy_tree::copy_contents(&source, &file)?;
         Ok(file)
     };
     copied().map_err(failed)

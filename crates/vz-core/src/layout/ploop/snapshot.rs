@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use vz_conf::disk_descriptor::{DiskDescriptor, Format};
 use vz_conf::exit::Exit;
+use vz_conf::new_file::remove_if_there;
 use vz_conf::uuid::Uuid;
 use vz_sys::file_system;
 
@@ -21,7 +22,7 @@ use crate::container::Container;
 use crate::error::{Context, Error, Result};
 
 /// The name of a snapshot's image in its directory.
-fn name(id: &Uuid) -> String {
+pub(super) fn name(id: &Uuid) -> String {
     format!("{IMAGE}.{id}")
 }
 
@@ -91,13 +92,6 @@ fn make(path: &Path) -> Result<File> {
 
 fn sync_directory(container: &Container<'_>) -> io::Result<()> {
     File::open(directory(&container.private))?.sync_all()
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// Of an image that nobody writes to.

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use vz_conf::disk_descriptor::LONGEST;
 use vz_conf::exit::Exit;
 use vz_conf::layout::Layout;
+use vz_conf::new_file::remove_if_there;
 use vz_conf::snapshot_tree::{FILE_NAME, Snapshot, SnapshotTree, WAITING_NAME};
 use vz_conf::uuid::Uuid;
 
@@ -144,13 +145,6 @@ fn commit(container: &Container<'_>) -> Result<()> {
 
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// The snapshot that a command names. Without a Snapshots.xml that is all there is to say; with one

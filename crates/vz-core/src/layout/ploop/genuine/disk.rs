@@ -19,7 +19,7 @@ use super::flatten::Flat;
 use super::stack::{Layer, Stack};
 use super::{ImageError, Source, header, partition};
 use crate::error::{Context, Error, Result};
-use crate::layout::ploop::{IMAGE, descriptor, directory};
+use crate::layout::ploop::{IMAGE, descriptor, directory, snapshot};
 
 /// Whose form an image has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,14 +66,9 @@ pub fn form(directory: &Path, exit: Exit) -> Result<Form> {
 fn are_whole(disk: &DiskDescriptor) -> bool {
     let Ok(top) = disk.top_image() else { return false };
     disk.images.iter().all(|image| {
-        let name = if image.id == top.id { IMAGE.to_owned() } else { snapshot_name(&image.id) };
+        let name = if image.id == top.id { IMAGE.to_owned() } else { snapshot::name(&image.id) };
         image.format == Format::Plain && image.file == name
     })
-}
-
-/// The name of the image of a snapshot.
-fn snapshot_name(id: &Uuid) -> String {
-    format!("{IMAGE}.{id}")
 }
 
 fn content(image: File) -> std::result::Result<Form, ImageError> {
@@ -147,7 +142,7 @@ impl Disk {
     pub fn all(&self) -> Result<Vec<(String, Flat)>> {
         let mut all = vec![(IMAGE.to_owned(), self.top()?)];
         for id in self.snapshots()? {
-            all.push((snapshot_name(&id), self.flat(&id)?));
+            all.push((snapshot::name(&id), self.flat(&id)?));
         }
         Ok(all)
     }
@@ -194,7 +189,7 @@ impl Disk {
             if image.id.to_string().eq_ignore_ascii_case(&usual.to_string()) {
                 return Err(self.no_disk(&ChainError::Twice(usual)));
             }
-            let (id, file) = (image.id.clone(), snapshot_name(&image.id));
+            let (id, file) = (image.id.clone(), snapshot::name(&image.id));
             plain.images.push(Image { id: id.clone(), format: Format::Plain, file });
             plain.shots.push(Shot { id, parent });
         }
