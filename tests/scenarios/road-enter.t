@@ -30,18 +30,15 @@ Its size is the admin's terminal's; --exec types the words in.
 
 Ctrl-C reaches the command in the foreground, not vzctl.
 
-  $ (sleep 1; printf 'sleep 1000\n'; sleep 1; printf '\003'; sleep 1; printf 'exit 5\n'; sleep 1) \
+  $ runs() { for _ in $(seq 300); do [ $(vzctl exec $CTID "ps | grep -c '[s]leep $1'") = $2 ] && return; sleep 0.1; done; echo "sleep $1: not $2"; }
+  $ (printf 'sleep 1000\n'; runs 1000 1 >&2; printf '\003'; runs 1000 0 >&2; printf 'exit 5\n'; sleep 1) \
   >   | script -qec "vzctl enter $CTID" /dev/null > out; grep -a -c 'exited from CT' out
   1
 
 A hang-up of the admin's terminal ends the session.
 
-  $ script -qec "vzctl enter $CTID --exec 'sleep 1234'" /dev/null > /dev/null < /dev/null & sleep 1
-  $ vzctl exec $CTID "ps | grep -c '[s]leep 1234'"
-  1
-  $ pkill -HUP -f "^vzctl enter $CTID"; wait; sleep 0.5; vzctl exec $CTID "ps | grep -c '[s]leep 1234'"
-  0
-  [8]
+  $ script -qec "vzctl enter $CTID --exec 'sleep 1234'" /dev/null > /dev/null < /dev/null & runs 1234 1
+  $ pkill -HUP -f "^vzctl enter $CTID"; wait; runs 1234 0
 
   $ vzctl enter $CTID --foo
   Invalid option '--foo'

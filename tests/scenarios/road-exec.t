@@ -82,7 +82,7 @@ A script is fed to the container's shell.
 
 A command is in the container's cgroup, and ends with it.
 
-  $ vzctl exec $CTID 'sleep 1000 & sleep 1000' & sleep 1
+  $ vzctl exec $CTID 'sleep 1000 & sleep 1000' & for _ in $(seq 300); do [ $(pgrep -xc sleep) = 2 ] && break; sleep 0.1; done
   $ vzctl stop $CTID --fast >/dev/null; wait; pgrep -x sleep
   Got signal 9
   [1]

@@ -13,14 +13,13 @@ whose mount script mounts something below that directory. A mount that would lea
   $ printf 'cd %s/%s/mnt/dir && mount --bind %s/data inner\nexit 0\n' $R $B $shared >> /etc/vz/conf/$B.mount
   $ chown -R $((A * 65536)):$((A * 65536)) $shared
   $ vzctl start $A --wait >/dev/null 2>&1
-  $ vzctl exec2 $A 'cd /mnt && perl -e "my \$end = time + 240; syscall(316, -100, \"dir\", -100, \"link\", 2) while time < \$end && ! -e \"stop\"" >/dev/null 2>&1 &'
+  $ vzctl exec2 $A 'cd /mnt && perl -e "my \$end = time + 280; syscall(316, -100, \"dir\", -100, \"link\", 2) while time < \$end && ! -e \"stop\"" >/dev/null 2>&1 &'
   $ before=$(findmnt -rn -o TARGET | grep -v "$R/$B" | sort | md5sum); refused=0; started=0; end=$((SECONDS + 40))
-  $ for i in $(seq 500); do [ $SECONDS -lt $end ] || break
+  $ while [ $((started + refused)) -lt 12 ] || [ $SECONDS -lt $end ]; do
   >   if vzctl start $B >/dev/null 2>&1; then started=$((started + 1))
   >     vzctl exec2 $B 'test -e /mnt/dir/inner/etc/vz -o -e /mnt/dir/inner/root/canary -o -e /mnt/dir/etc/vz && echo LED TO THE NODE'
   >     init=$(sed -n '/^\[init\]/,/^pid/s/^pid = //p' /run/vz/$B.toml); awk '$4 == "/" && $5 ~ "^/mnt" { print "ROOT OF A FILE SYSTEM", $0 }' /proc/$init/mountinfo
   >     vzctl stop $B --fast >/dev/null 2>&1
   >   else refused=$((refused + 1)); fi; vzctl umount $B >/dev/null 2>&1; done
-  $ test $((started + refused)) -ge 12
   $ test "$before" = "$(findmnt -rn -o TARGET | grep -v "$R/$B" | sort | md5sum)"
   $ touch $shared/stop; for id in $A $B; do vzctl stop $id --fast >/dev/null 2>&1; rm /etc/vz/conf/$id.mount; vzctl destroy $id >/dev/null; rm /etc/vz/conf/$id.conf.destroyed; done; rm -r $shared; rmdir /inner-$CTID

@@ -41,7 +41,7 @@ Who enters cannot be traced or looked into (CVE-2016-9962), and its program cann
   $ cat > spy <<'E'
   > sub caught { my $pid = shift; syscall(101, 0x4206, $pid, 0, 0) == 0 or return 0; syscall(101, 0x4207, $pid, 0, 0); waitpid $pid, 0x40000000;
   >   open my $in, "<", "/proc/$pid/status"; my $text = join "", <$in>; syscall(101, 17, $pid, 0, 0); return $text =~ /^VmSize/m && $text !~ /^CapBnd:\t00000000bcc4fffb$/m; }
-  > my ($end, $seen, %told) = (time + 60, 0); while (time < $end && !-e "/root/enough") { opendir my $proc, "/proc";
+  > my ($end, $seen, %told) = (time + 280, 0); while (time < $end && !-e "/root/enough") { opendir my $proc, "/proc";
   >   for my $pid (grep /^\d+$/ && $_ > 1 && $_ != $$, readdir $proc) { my $exe = readlink "/proc/$pid/exe";
   >     if (!defined $exe && -e "/proc/$pid") { $seen++; $told{"TRACED"}++ if caught($pid); $told{"ROOT"}++ if -e "/proc/$pid/root/etc/vz/vz.conf"; }
   >     next if !defined $exe || $exe =~ m{^/(bin|sbin|usr/bin)/}; open my $held, "<", "/proc/$pid/exe" or next; my $fd = fileno $held;
@@ -49,8 +49,8 @@ Who enters cannot be traced or looked into (CVE-2016-9962), and its program cann
   > print "$_\n" for sort keys %told; print "end\n";
   > E
   $ cp spy $R/root/spy; printf '#!/proc/self/exe\n' > $R/bin/bash; chmod 755 $R/bin/bash; vzctl exec3 $CTID /bin/sh -c 'perl /root/spy > /root/found 2>&1 &'
-  $ end=$((SECONDS + 20)); while [ $SECONDS -lt $end ]; do timeout 5 vzctl exec2 $CTID true; done >/dev/null 2>&1; true
-  $ touch $R/root/enough; for i in $(seq 50); do grep -q ^end $R/root/found && break; sleep 0.2; done; cat $R/root/found
+  $ n=0; end=$((SECONDS + 20)); while [ $n -lt 10 ] || [ $SECONDS -lt $end ]; do n=$((n + 1)); timeout 20 vzctl exec2 $CTID true; done >/dev/null 2>&1; true
+  $ touch $R/root/enough; for i in $(seq 300); do grep -q ^end $R/root/found && break; sleep 0.2; done; cat $R/root/found
   end
   $ test "$sum" = "$(cat $(command -v vzctl) /usr/libexec/vzctl/vzevent 2>/dev/null | sha256sum)"; rm $R/bin/bash
 
