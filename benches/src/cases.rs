@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::census::Census;
+use crate::disks::disks;
 use crate::measure::{self, Pairs, alternate};
 use crate::ours::Node;
 use crate::peers::{self, Crun, Lxc};
@@ -37,7 +38,7 @@ pub struct Amount {
 pub type Part = fn(&Node, Amount) -> Result<Vec<Row>>;
 
 /// The parts in their order.
-pub const PARTS: [(&str, Part); 9] = [
+pub const PARTS: [(&str, Part); 10] = [
     ("version", version),
     ("list", list),
     ("running", running),
@@ -45,6 +46,7 @@ pub const PARTS: [(&str, Part); 9] = [
     ("exec", exec),
     ("vzmon", vzmon),
     ("create", create),
+    ("disks", disks),
     ("boot", boot),
     ("cycles", cycles),
 ];
@@ -93,7 +95,7 @@ fn list(node: &Node, amount: Amount) -> Result<Vec<Row>> {
             taken.push(measure::run(command)?);
         }
         fs::remove_dir_all(&root)?;
-        Ok(row_of(format!("vzlist -a, {number} stopped containers"), &taken, *limit))
+        Ok(Row::of_samples(format!("vzlist -a, {number} stopped containers"), &taken, *limit))
     };
     LIMITS.iter().map(run).collect()
 }
@@ -121,30 +123,18 @@ fn running(node: &Node, amount: Amount) -> Result<Vec<Row>> {
             command.env("VZ_SYSROOT", node.path(""));
             taken.push(measure::run(command)?);
         }
-        rows.push(row_of(what, &taken, limit));
+        rows.push(Row::of_samples(what, &taken, limit));
     }
     let mut taken = measure::Samples::default();
     for turn in 0..amount.runs {
         taken.push(node.vzctl(&format!("set {FIRST} --numfile {}", 900 + turn % 2))?);
     }
-    rows.push(row_of("vzctl set --numfile, live".to_owned(), &taken, 6.0));
+    rows.push(Row::of_samples("vzctl set --numfile, live".to_owned(), &taken, 6.0));
     for id in FIRST..FIRST + NUMBER {
         node.vzctl(&format!("stop {id} --fast"))?;
         node.vzctl(&format!("destroy {id}"))?;
     }
     Ok(rows)
-}
-
-fn row_of(what: String, taken: &measure::Samples, limit: f64) -> Row {
-    let median = taken.median();
-    Row {
-        what,
-        ours: format!("{median:.2} ({:.2}) ms", taken.least()),
-        peer: String::new(),
-        ratio: None,
-        target: format!("<= {limit} ms"),
-        reached: Some(median <= limit),
-    }
 }
 
 /// A node's tree with so many containers that do not run.

@@ -7,6 +7,7 @@
 
 mod cases;
 mod census;
+mod disks;
 mod measure;
 mod ours;
 mod peers;

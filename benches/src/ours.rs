@@ -61,7 +61,15 @@ impl Node {
     /// # Errors
     /// When that fails.
     pub fn create(&self, id: u32, template: &str) -> Result<Duration> {
-        self.vzctl(&format!("create {id} --ostemplate {template} --layout simfs --config basic"))
+        self.create_as(id, template, "simfs")
+    }
+
+    /// The same in any layout.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn create_as(&self, id: u32, template: &str, layout: &str) -> Result<Duration> {
+        self.vzctl(&format!("create {id} --ostemplate {template} --layout {layout} --config basic"))
     }
 
     /// The id of a running container's vzmon.

@@ -1,6 +1,6 @@
 //! The table that comes out.
 
-use crate::measure::Pairs;
+use crate::measure::{Pairs, Samples};
 
 /// One line of it.
 #[derive(Debug)]
@@ -20,6 +20,19 @@ pub struct Row {
 }
 
 impl Row {
+    /// Ours alone, reached when the median is at most `limit` milliseconds.
+    pub fn of_samples(what: String, taken: &Samples, limit: f64) -> Row {
+        let median = taken.median();
+        Row {
+            what,
+            ours: format!("{median:.2} ({:.2}) ms", taken.least()),
+            peer: String::new(),
+            ratio: None,
+            target: format!("<= {limit} ms"),
+            reached: Some(median <= limit),
+        }
+    }
+
     /// A comparison: the medians, the least in brackets; reached when the ratio of the medians is
     /// at most `limit`.
     pub fn of_pairs(what: &str, pairs: &Pairs, limit: Option<f64>) -> Row {

@@ -1,7 +1,7 @@
 # vzctl console: escapes, persistence, one admin at a time
 # where: both
 # needs: vz userns cgroup2 loop template:busybox
-# timeout: 240
+# timeout: 1260
 
   $ template=$(basename "$(ls "$TEMPLATES"/busybox*.tar* | head -n 1)")
   $ vzctl --quiet create $CTID --ostemplate "${template%%.tar*}" --layout ploop

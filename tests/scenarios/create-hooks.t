@@ -1,7 +1,7 @@
 # Creating: postcreate actions, vps.create; nothing left of a failure
 # where: both
 # needs: vz userns template:busybox
-# timeout: 200
+# timeout: 240
 
   $ C=/etc/vz/conf; D=/etc/vz/dists; P=/var/lib/vz/private/$CTID; here() { sed "s/$CTID/N/g"; }
   $ left() { ls -d $C/$CTID.* $P $P.tmp /var/lib/vz/root/$CTID /etc/vz/names/n$CTID 2>/dev/null; grep "/$CTID " /proc/mounts; :; }

@@ -1,7 +1,7 @@
 # Each resource parameter is enforced: at start, live, and nobody else notices
 # alone: yes
 # needs: vz userns cgroup2-controllers template:busybox command:perl
-# timeout: 300
+# timeout: 540
 
   $ eventually() { for _ in $(seq 600); do eval "$1" && return; sleep 0.1; done; echo "never: $1"; return 1; }
   $ inside() { vzctl exec $CTID "$@"; }

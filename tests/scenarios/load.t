@@ -1,7 +1,7 @@
 # Real load: what is held reads back, each limit holds, and a neighbour does not notice
 # alone: yes
 # needs: vz userns cgroup2-controllers template:busybox template:debian-13-x86_64 command:perl
-# timeout: 600
+# timeout: 780
 
   $ eventually() { for _ in $(seq 600); do eval "$1" && return; sleep 0.1; done; echo "never: $1"; return 1; }
   $ CTID2=$((CTID + 1)); inside() { vzctl exec $CTID "$@"; }

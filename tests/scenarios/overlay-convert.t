@@ -1,7 +1,7 @@
 # A conversion of files from simfs to overlay and back, also one that is killed
 # where: both
 # needs: vz userns overlay template:busybox command:strace
-# timeout: 600
+# timeout: 900
 
   $ T=busybox-c$CTID C=/etc/vz/conf; S=/var/lib/vz/template/$T; P=/var/lib/vz/private; cache=/var/lib/vz/template/cache
   $ cp $cache/busybox-x86_64.tar.gz $cache/$T.tar.gz; { cat $C/ve-basic.conf-sample; echo 'DISK_QUOTA="no"'; } > $C/ve-$T.conf-sample

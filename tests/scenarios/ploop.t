@@ -1,7 +1,7 @@
 # Images: their size live and offline, compact, mount options, convert; killed in the middle of these
 # where: both
 # needs: vz userns loop template:busybox command:strace
-# timeout: 900
+# timeout: 1500
 
   $ export P=/var/lib/vz/private/$CTID R=/var/lib/vz/root/$CTID C=/etc/vz/conf/$CTID.conf; I=$P/root.hdd
   $ put() { vzctl set $CTID "$@" --save >out 2>err; code=$?; cat err; return $code; }

@@ -1,7 +1,7 @@
 # create in its ways: compressions, layouts, places, a tarball of a private area, a full disk
 # where: both
 # needs: vz userns template:busybox command:zstd command:xz command:bzip2
-# timeout: 300
+# timeout: 660
 
 Every compression, and none.
 

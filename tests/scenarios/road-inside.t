@@ -1,7 +1,7 @@
 # What a container sees: its namespaces, its ids, its devices, what is masked
 # where: both
 # needs: vz userns template:busybox
-# timeout: 120
+# timeout: 180
 
   $ vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null && vzctl start $CTID >/dev/null 2>&1
   $ init=$(sed -n '/^\[init\]/,/^pid/s/^pid = //p' /run/vz/$CTID.toml)

@@ -1,7 +1,7 @@
 # Limits that the node enforces, and that the container cannot raise
 # alone: yes
 # needs: vz userns cgroup2-controllers template:busybox
-# timeout: 300
+# timeout: 540
 
   $ vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null
   $ vzctl set $CTID --ram 64M --swap 0 --numproc 30 --cpulimit 50 --cpuunits 2000 --save >/dev/null

@@ -1,7 +1,7 @@
 # Security: an OS template that reaches out of the private area is refused, and nothing is left
 # where: both
 # needs: vz userns command:perl
-# timeout: 120
+# timeout: 180
 
 Archives are written byte by byte: no tar makes such ones. An entry is NAME TYPE LINK TEXT.
 

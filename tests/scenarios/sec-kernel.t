@@ -1,7 +1,7 @@
 # Security: what of the kernel a container's root can change
 # where: both
 # needs: vz userns template:busybox command:perl
-# timeout: 120
+# timeout: 180
 
   $ vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null; vzctl mount $CTID >/dev/null; R=/var/lib/vz/root/$CTID
   $ for f in $(ldd /usr/bin/perl | grep -o '/[^ ]*') /usr/bin/perl; do mkdir -p $R${f%/*}; cp -L $f $R$f; done

@@ -1,6 +1,6 @@
 # Security: a container that swaps directories while another's mounts are made below them (CVE-2021-30465)
 # needs: vz userns template:busybox command:perl
-# timeout: 300
+# timeout: 420
 
 The container swaps a directory and a link to / by renameat2(2) as fast as it can; another is started and stopped,
 whose mount script mounts something below that directory. A mount that would lead to the node's / is refused.

@@ -1,7 +1,7 @@
 # Security: the node's users and a container's root do not reach each other
 # where: both
 # needs: vz userns template:busybox command:perl
-# timeout: 120
+# timeout: 180
 
   $ A=$CTID; B=$((CTID + 1))
   $ for id in $A $B; do vzctl create $id --ostemplate busybox-x86_64 >/dev/null && vzctl start $id --wait >/dev/null 2>&1; done

@@ -1,7 +1,7 @@
 # Security: VE_ROOT and VE_PRIVATE that are the node's own
 # where: both
 # needs: vz userns template:busybox
-# timeout: 60
+# timeout: 120
 
   $ vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null; conf=/etc/vz/conf/$CTID.conf
 

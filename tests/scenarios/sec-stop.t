@@ -1,7 +1,7 @@
 # Security: a container cannot keep itself from being stopped, nor hold a command for good
 # where: both
 # needs: vz userns template:busybox
-# timeout: 600
+# timeout: 780
 
   $ vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null; vzctl set $CTID --stop-timeout 3 --save >/dev/null
   $ stop() { s=$SECONDS; timeout 60 vzctl stop $CTID 2>&1; test $((SECONDS - s)) -lt 15; vzctl status $CTID | sed "s/$CTID/N/"; }

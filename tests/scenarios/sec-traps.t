@@ -1,7 +1,7 @@
 # Security: what a container plants where the next start mounts, reads or writes
 # where: both
 # needs: vz userns template:busybox
-# timeout: 300
+# timeout: 540
 
   $ R=/var/lib/vz/root/$CTID
   $ vzctl create $CTID --ostemplate busybox-x86_64 --hostname trap.example.com >/dev/null

@@ -1,7 +1,7 @@
 # Security: LOCAL_UID=0, root of the container is root of the node
 # where: both
 # needs: vz userns template:busybox command:perl
-# timeout: 200
+# timeout: 240
 
   $ vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null; printf 'LOCAL_UID="0"\nLOCAL_GID="0"\n' >> /etc/vz/conf/$CTID.conf; vzctl mount $CTID >/dev/null; R=/var/lib/vz/root/$CTID
   $ for f in $(ldd /usr/bin/perl | grep -o '/[^ ]*') /usr/bin/perl; do mkdir -p $R${f%/*}; cp -L $f $R$f; done; vzctl umount $CTID >/dev/null

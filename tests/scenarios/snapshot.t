@@ -1,7 +1,7 @@
 # Snapshots of an image: made while it runs, listed, switched to, mounted, deleted; killed in the middle of these
 # where: both
 # needs: vz userns loop template:busybox command:strace
-# timeout: 900
+# timeout: 1020
 
   $ export P=/var/lib/vz/private/$CTID R=/var/lib/vz/root/$CTID C=/etc/vz/conf/$CTID.conf; I=$P/root.hdd; T=$PWD/target; mkdir -p $T
   $ id() { echo "{aaaaaaaa-0000-0000-0000-00000000000$1}"; }

@@ -1,7 +1,7 @@
 # Second-level quota: the guest's own tools, and the limits of its users
 # where: node
 # needs: vz userns quota loop template:busybox command:setquota
-# timeout: 300
+# timeout: 420
 
 The node's tools and their libraries are copied into the guest.
 

@@ -1,6 +1,6 @@
 # free, uptime and the like show the container's own limits, by lxcfs; and its death is survived
 # needs: vz userns cgroup2-controllers systemd lxcfs fuse template:busybox
-# timeout: 240
+# timeout: 300
 
   $ eventually() { for _ in $(seq 600); do eval "$1" && return; sleep 0.1; done; echo "never: $1"; return 1; }
   $ inside() { vzctl exec $CTID "$1"; }

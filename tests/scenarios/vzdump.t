@@ -1,7 +1,7 @@
 # Backups of running and stopped containers, in each layout, and containers made of them
 # where: both
 # needs: vz userns loop overlay template:busybox command:strace
-# timeout: 600
+# timeout: 1260
 
   $ C=/etc/vz/conf P=/var/lib/vz/private R=/var/lib/vz/root D=/var/lib/vz/dump-$CTID B=$((CTID + 1)); mkdir -p $D
   $ T=busybox-d$CTID; S=/var/lib/vz/template/$T; cache=/var/lib/vz/template/cache; cp $cache/busybox-x86_64.tar.gz $cache/$T.tar.gz

@@ -1,7 +1,7 @@
 # vzevent and the commands of an admin at the same time
 # where: both
 # needs: vz userns cgroup2 loop template:busybox
-# timeout: 300
+# timeout: 1500
 
   $ log=/var/log/vzctl.log
   $ template=$(basename "$(ls "$TEMPLATES"/busybox*.tar* | head -n 1)")

@@ -1,7 +1,7 @@
 # A container that cannot live does not spin the node
 # where: both
 # needs: vz userns cgroup2 loop template:busybox
-# timeout: 240
+# timeout: 600
 
   $ log=/var/log/vzctl.log
   $ template=$(basename "$(ls "$TEMPLATES"/busybox*.tar* | head -n 1)")

@@ -1,7 +1,7 @@
 # A list of many containers finds out how far each is without asking for each
 # where: both
 # needs: vz
-# timeout: 60
+# timeout: 300
 
 A node's tree with a link, and a blank, in the path of the root areas; the private area of 1004 is
 a link, that of 1005 a link that leads nowhere, 1006 has none.

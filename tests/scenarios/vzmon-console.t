@@ -1,7 +1,7 @@
 # The console never blocks and survives vzmon
 # where: both
 # needs: vz userns cgroup2 loop template:busybox
-# timeout: 180
+# timeout: 360
 
   $ log=/var/log/vzctl.log
   $ template=$(basename "$(ls "$TEMPLATES"/busybox*.tar* | head -n 1)")

@@ -1,7 +1,7 @@
 # vzmon and init hold what they need and no more
 # where: both
 # needs: vz userns cgroup2 loop template:busybox
-# timeout: 120
+# timeout: 480
 
   $ log=/var/log/vzctl.log
   $ template=$(basename "$(ls "$TEMPLATES"/busybox*.tar* | head -n 1)")

@@ -1,7 +1,7 @@
 # vzmon may be killed at any time
 # where: both
 # needs: vz userns cgroup2 loop template:busybox
-# timeout: 240
+# timeout: 600
 
   $ log=/var/log/vzctl.log; : > "$log"
   $ template=$(basename "$(ls "$TEMPLATES"/busybox*.tar* | head -n 1)")

@@ -1,6 +1,6 @@
 # Limits of any directory by vzquota, its file, and the private area of a container
 # needs: vz userns quota template:busybox
-# timeout: 300
+# timeout: 600
 
 Root of the node passes limits (CAP_SYS_RESOURCE), so the writing is done without that capability.
 

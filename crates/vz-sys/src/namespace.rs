@@ -183,6 +183,49 @@ pub fn bring_loopback_up() -> io::Result<()> {
         unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Runs `make` with another effective user, all capabilities kept, which is to make a process in a
+/// user namespace: one without would inherit that changes of its user take no capabilities away. Whoever makes a user namespace
+/// owns it (user_namespaces(7)), and what is counted by user (inotify instances, queued signals,
+/// locked memory, namespaces) is counted for the owner as well: with one owner for all, one
+/// namespace could use up what the others need.
+///
+/// # Errors
+/// Those of `setresuid(2)` and `prctl(2)`, before or after `make` has run; else its own.
+pub fn with_effective_user<T>(uid: u32, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let before = nix::unistd::geteuid();
+    if before.as_raw() == uid {
+        return make();
+    }
+    let securebits = securebits()?;
+    set_securebits(securebits | SECBIT_NO_SETUID_FIXUP)?;
+    let become_user = |uid| {
+        let unchanged = Uid::from_raw(libc::uid_t::MAX);
+        nix::unistd::setresuid(unchanged, uid, unchanged).map_err(io::Error::from)
+    };
+    let made = become_user(Uid::from_raw(uid)).and_then(|()| make());
+    become_user(before)?;
+    set_securebits(securebits)?;
+    made
+}
+
+/// `SECBIT_NO_SETUID_FIXUP` of linux/securebits.h.
+const SECBIT_NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
+
+fn securebits() -> io::Result<libc::c_ulong> {
+    // SAFETY: PR_GET_SECUREBITS takes nothing and answers a number.
+    let bits = unsafe { libc::prctl(libc::PR_GET_SECUREBITS) };
+    libc::c_ulong::try_from(bits).map_err(|_| io::Error::last_os_error())
+}
+
+fn set_securebits(bits: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: PR_SET_SECUREBITS takes a number and changes this thread's credentials alone.
+    match unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Files that this thread makes belong to these ids from now on, and its capabilities stay: ids of
 /// file systems are a thread's own (setfsuid(2)), and so are securebits, which keep a change of them
 /// from taking capabilities away (capabilities(7)). Only for a child that then does nothing else.
@@ -190,11 +233,7 @@ pub fn bring_loopback_up() -> io::Result<()> {
 /// # Errors
 /// Those of prctl(2); `EPERM` when it is not allowed these ids.
 pub fn take_file_ids(uid: u32, gid: u32) -> io::Result<()> {
-    const SECBIT_NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
-    // SAFETY: PR_SET_SECUREBITS takes a number and changes this thread's credentials alone.
-    if unsafe { libc::prctl(libc::PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    set_securebits(SECBIT_NO_SETUID_FIXUP)?;
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     setfsgid(gid);
     setfsuid(uid);

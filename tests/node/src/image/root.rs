@@ -42,6 +42,7 @@ const PACKAGES: &[&str] = &[
     "rsync",
     "strace",
     "systemd-sysv",
+    "xfsprogs",
     "xz-utils",
     "zstd",
 ];

@@ -9,7 +9,7 @@ use vz_sys::cgroup::Cgroup;
 use vz_sys::channel::Channel;
 use vz_sys::clone::{self, Process, Request};
 use vz_sys::fuse::Connection;
-use vz_sys::namespace::Namespaces;
+use vz_sys::namespace::{self, Namespaces};
 use vz_sys::pty::Pair;
 use vz_sys::rlimit;
 
@@ -28,6 +28,8 @@ struct Monitor {
     console: Pair,
     views: Option<Connection>,
     namespaces: Namespaces,
+    /// Who owns the user namespace: the container's root, as the node sees it.
+    owner: u32,
     group: PathBuf,
     program: Program,
 }
@@ -51,6 +53,7 @@ pub fn spawn(
             .try_clone()
             .context(Exit::ResourceError, || "Cannot copy a line".into())?,
         namespaces: description.namespaces(),
+        owner: container.id_bases()?.0,
         group: description.place.path().join(group::INIT),
         program: Program::of(container),
         inside,
@@ -102,7 +105,8 @@ impl Monitor {
         let group = Cgroup::open(&self.group).map_err(fail("Cannot open the cgroup"))?;
         let request = Request { namespaces: self.namespaces, cgroup: Some(group.as_fd()) };
         let inside = self.inside;
-        let init = clone::spawn(&request, || inside::run(inside))
+        let make = || clone::spawn(&request, || inside::run(inside));
+        let init = namespace::with_effective_user(self.owner, make)
             .map_err(fail("Cannot make the container's first process"))?;
         message::send(&self.line, &Message::Born(init.pid.as_raw()), &[])
             .map_err(fail("Cannot tell vzctl"))?;
