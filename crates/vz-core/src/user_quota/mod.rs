@@ -114,6 +114,22 @@ pub fn install(filter: &Program, line: &Channel) -> io::Result<()> {
 
 /// Waits at init's end of the first line until the server is there.
 ///
+/// As [`install`], for a process that can do without: when the server has ended just now, quotactl(2)
+/// answers ENOSYS to it, as it does to those that are there already.
+///
+/// # Errors
+/// As [`install`], but for the server's end.
+pub fn install_if_served(filter: &Program, line: &Channel) -> io::Result<()> {
+    match install(filter, line) {
+        Err(error) if is_end(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::EPIPE | nix::libc::ECONNRESET))
+}
+
 /// # Errors
 /// `EPIPE` when it has ended.
 pub fn wait_ready(line: &Channel) -> io::Result<()> {
@@ -204,6 +220,9 @@ mod tests {
     use super::*;
     use vz_sys::seccomp::CONTAINER_DENY;
 
+    use vz_sys::pidfd::{self, Ended};
+    use vz_sys::quota::Owner;
+    use vz_sys::quota::call::{Command, Data, call};
     #[test]
     fn both_calls_are_heard_and_neither_refused() {
         let rules = with_notification(CONTAINER_DENY.to_vec());
@@ -216,6 +235,32 @@ mod tests {
 
     #[test]
     fn only_of_an_image() {
+    #[test]
+    fn who_enters_can_do_without_a_server_that_has_just_ended() {
+        let filter = Program::build(&with_notification(CONTAINER_DENY.to_vec())).unwrap();
+        let (line, other) = channel::pair().unwrap();
+        drop(other);
+        // In a process of its own: a filter is for good.
+        let child = clone::spawn(&Request::default(), || {
+            if install_if_served(&filter, &line).is_err() {
+                return 1;
+            }
+            match call_on_this() {
+                Some(nix::libc::ENOSYS) => 7,
+                _ => 2,
+            }
+        });
+        assert_eq!(pidfd::reap(child.unwrap().pidfd.as_fd()).unwrap(), Ended::Code(7));
+        assert!(!is_end(&io::Error::from_raw_os_error(nix::libc::EINVAL)));
+    }
+
+    /// The error of a quotactl(2) for user 0 on the file system of the working directory.
+    pub(super) fn call_on_this() -> Option<i32> {
+        let directory = File::open(".").ok()?;
+        let mut data = [0; size_of::<Data>()];
+        call(directory.as_fd(), Owner::User, Command::Get, 0, &mut data).err()?.raw_os_error()
+    }
+
         let config =
             |limit, disk_quota| Config { quotaugidlimit: limit, disk_quota, ..Config::default() };
         let ploop = Layout::Ploop(None);
