@@ -11,11 +11,13 @@
 //! `vzviews quota`, one for each container that has QUOTAUGIDLIMIT, beside its vzmon and in the same
 //! cgroup; not vzmon itself, which is to read nothing of what a container wrote. Each process that
 //! enters the container from the node (`vzctl exec`) brings a filter of its own, whose listener it
-//! hands to the server before it becomes what it is to be. The server ends when nobody is under any
+//! hands to the server before it becomes what it is to be. Each call is made by a thread of its own, because
+//! the container can make it last: see `crowd`. The server ends when nobody is under any
 //! of these filters. When it is killed, quotactl(2) answers ENOSYS inside until the container is
 //! restarted: nobody else has the listeners.
 
 mod caller;
+mod crowd;
 mod server;
 
 use std::ffi::{CString, OsStr};
@@ -112,8 +114,6 @@ pub fn install(filter: &Program, line: &Channel) -> io::Result<()> {
     line.send(b"L", &[listener.as_fd()])
 }
 
-/// Waits at init's end of the first line until the server is there.
-///
 /// As [`install`], for a process that can do without: when the server has ended just now, quotactl(2)
 /// answers ENOSYS to it, as it does to those that are there already.
 ///
@@ -130,6 +130,8 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(nix::libc::EPIPE | nix::libc::ECONNRESET))
 }
 
+/// Waits at init's end of the first line until the server is there.
+///
 /// # Errors
 /// `EPIPE` when it has ended.
 pub fn wait_ready(line: &Channel) -> io::Result<()> {
@@ -218,11 +220,11 @@ pub fn start(
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
-    use vz_sys::seccomp::CONTAINER_DENY;
-
     use vz_sys::pidfd::{self, Ended};
     use vz_sys::quota::Owner;
     use vz_sys::quota::call::{Command, Data, call};
+    use vz_sys::seccomp::CONTAINER_DENY;
+
     #[test]
     fn both_calls_are_heard_and_neither_refused() {
         let rules = with_notification(CONTAINER_DENY.to_vec());
@@ -233,8 +235,6 @@ mod tests {
         assert!(Program::build(&rules).is_ok());
     }
 
-    #[test]
-    fn only_of_an_image() {
     #[test]
     fn who_enters_can_do_without_a_server_that_has_just_ended() {
         let filter = Program::build(&with_notification(CONTAINER_DENY.to_vec())).unwrap();
@@ -261,6 +261,8 @@ mod tests {
         call(directory.as_fd(), Owner::User, Command::Get, 0, &mut data).err()?.raw_os_error()
     }
 
+    #[test]
+    fn only_of_an_image() {
         let config =
             |limit, disk_quota| Config { quotaugidlimit: limit, disk_quota, ..Config::default() };
         let ploop = Layout::Ploop(None);

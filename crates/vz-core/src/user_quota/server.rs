@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::sync::{Arc, OnceLock};
+use std::thread::Scope;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -18,6 +20,7 @@ use vz_sys::seccomp_notify::{Call, Listener};
 
 use super::READY;
 use super::caller::{self, Caller};
+use super::crowd::Crowd;
 use crate::error::{Context, Error, Result};
 use crate::lifecycle::start::IDS;
 use crate::node::Node;
@@ -25,6 +28,9 @@ use crate::state::State;
 
 /// `struct if_dqblk` as a 32-bit program has it: without the hole at its end.
 const SHORT_QUOTA: usize = 68;
+
+/// What a thread that makes a call has for its stack, in bytes.
+const STACK: usize = 128 << 10;
 
 /// How long it is left alone that nobody can be let in.
 const REST: Duration = Duration::from_millis(100);
@@ -77,46 +83,21 @@ impl Request {
 /// # Errors
 /// When it has no state, and those of poll(2).
 pub fn serve(node: &Node, id: Ctid, listener: channel::Listener, first: Channel) -> Result<()> {
-    let mut server = Server::of(node, id)?;
+    let server = Server::of(node, id)?;
     // vzctl waits for this, and lets go of nobody before.
     first.send(READY, &[]).context(Exit::SystemError, || "Nobody waits for it".into())?;
-    let mut lines = vec![first];
-    let mut heard: Vec<Listener> = Vec::new();
-    while !(lines.is_empty() && heard.is_empty()) {
-        let found = wait(listener.as_fd(), &lines, &heard)
-            .context(Exit::SystemError, || "Cannot wait for calls".into())?;
-        let (found_lines, found_heard) = found[1..].split_at(lines.len());
-        let mut nth = found_heard.iter();
-        heard.retain(|from| nth.next().is_none_or(|found| server.hear(from, *found)));
-        let mut nth = found_lines.iter();
-        lines.retain(|line| {
-            let has_spoken = nth.next().is_some_and(|found| !found.is_empty());
-            if has_spoken {
-                heard.extend(take_listener(line));
-            }
-            !has_spoken
-        });
-        if !found[0].is_empty() {
-            // Out of descriptors it would be asked again and again: those who wait there go on
-            // without when it is gone.
-            match listener.accept() {
-                Ok(line) => lines.extend(line),
-                Err(_) => std::thread::sleep(REST),
-            }
-        }
-    }
-    Ok(())
+    std::thread::scope(|threads| server.listen(threads, listener, first))
 }
 
 /// What there is to do of each: of the socket, of the lines, of what is listened to.
 fn wait(
     listener: BorrowedFd<'_>,
     lines: &[Channel],
-    heard: &[Listener],
+    heard: &[Arc<Listener>],
 ) -> nix::Result<Vec<PollFlags>> {
     let all = [listener].into_iter().chain(lines.iter().map(AsFd::as_fd));
     let mut waited: Vec<PollFd<'_>> = all
-        .chain(heard.iter().map(AsFd::as_fd))
+        .chain(heard.iter().map(|from| from.as_fd()))
         .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
         .collect();
     match poll(&mut waited, PollTimeout::NONE) {
@@ -142,7 +123,8 @@ struct Server<'a> {
     /// The device of the container's file system.
     device: u64,
     /// The container's user namespace, once there is one.
-    user_namespace: Option<(u64, u64)>,
+    user_namespace: OnceLock<(u64, u64)>,
+    crowd: Crowd,
 }
 
 impl<'a> Server<'a> {
@@ -150,11 +132,51 @@ impl<'a> Server<'a> {
         let state = State::load(&node.state_path(id)).ok().flatten().ok_or(Error::NotRunning)?;
         let root = std::fs::metadata(&state.root);
         let device = root.at(Exit::SystemError, "Cannot look at", &state.root)?.dev();
-        Ok(Server { node, id, state, device, user_namespace: None })
+        let (user_namespace, crowd) = Default::default();
+        Ok(Server { node, id, state, device, user_namespace, crowd })
     }
 
-    /// Answers the call that waits, if one does. Says whether there may be another.
-    fn hear(&mut self, from: &Listener, found: PollFlags) -> bool {
+    fn listen<'s>(
+        &'s self,
+        threads: &'s Scope<'s, '_>,
+        listener: channel::Listener,
+        first: Channel,
+    ) -> Result<()> {
+        let mut lines = vec![first];
+        let mut heard: Vec<Arc<Listener>> = Vec::new();
+        while !(lines.is_empty() && heard.is_empty()) {
+            let found = wait(listener.as_fd(), &lines, &heard)
+                .context(Exit::SystemError, || "Cannot wait for calls".into())?;
+            let (found_lines, found_heard) = found[1..].split_at(lines.len());
+            let mut nth = found_heard.iter();
+            heard.retain(|from| nth.next().is_none_or(|found| self.hear(threads, from, *found)));
+            let mut nth = found_lines.iter();
+            lines.retain(|line| {
+                let has_spoken = nth.next().is_some_and(|found| !found.is_empty());
+                if has_spoken {
+                    heard.extend(take_listener(line).map(Arc::new));
+                }
+                !has_spoken
+            });
+            if !found[0].is_empty() {
+                // Out of descriptors it would be asked again and again: those who wait there go on
+                // without when it is gone.
+                match listener.accept() {
+                    Ok(line) => lines.extend(line),
+                    Err(_) => std::thread::sleep(REST),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the call made that waits, if one does. Says whether there may be another.
+    fn hear<'s>(
+        &'s self,
+        threads: &'s Scope<'s, '_>,
+        from: &Arc<Listener>,
+        found: PollFlags,
+    ) -> bool {
         if found.is_empty() {
             return true;
         }
@@ -163,27 +185,54 @@ impl<'a> Server<'a> {
         }
         match from.receive() {
             Ok(Some(call)) => {
-                let result = self.make(from, &call).map_err(|errno| errno as i32);
-                from.answer(&call, result).is_ok()
+                if let Err(errno) = self.begin(threads, from, call) {
+                    let _ = from.answer(&call, Err(errno as i32));
+                }
+                true
             }
             Ok(None) => true,
             Err(_) => false,
         }
     }
 
-    fn make(&mut self, from: &Listener, call: &Call) -> std::result::Result<(), Errno> {
-        let request = Request::of(call)?;
+    /// Has the call made by a thread: nobody knows how long that takes.
+    fn begin<'s>(
+        &'s self,
+        threads: &'s Scope<'s, '_>,
+        from: &Arc<Listener>,
+        call: Call,
+    ) -> std::result::Result<(), Errno> {
+        let request = Request::of(&call)?;
         let caller = Caller::open(call.thread)?;
+        let place = self.crowd.enter(caller.rights.user()).ok_or(Errno::EAGAIN)?;
+        let from = Arc::clone(from);
+        let make = move || {
+            let result = self.make(&from, &call, &request, &caller);
+            drop(place);
+            // Of one whose thread is gone nobody waits for an answer.
+            let _ = from.answer(&call, result.map_err(|errno| errno as i32));
+        };
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, make);
+        thread.map(drop).map_err(|_| Errno::EAGAIN)
+    }
+
+    fn make(
+        &self,
+        from: &Listener,
+        call: &Call,
+        request: &Request,
+        caller: &Caller,
+    ) -> std::result::Result<(), Errno> {
         if !from.is_waiting(call) {
             return Err(Errno::ESRCH);
         }
-        self.check_file_system(&caller, &request)?;
-        self.check_rights(&caller, &request)?;
+        self.check_file_system(caller, request)?;
+        self.check_rights(caller, request)?;
         let short = call.is_32_bit() && matches!(request.command, Command::Get | Command::Set);
         let length = |full: usize| if short { full.min(SHORT_QUOTA) } else { full };
         let mut data: Data = [0; size_of::<Data>()];
         caller.read(request.data, &mut data[..length(request.command.takes())])?;
-        self.call(&request, &mut data)?;
+        self.call(request, &mut data)?;
         if request.command == Command::GetNext && !self.is_own(u32_at(&data, 68)) {
             return Err(Errno::ESRCH);
         }
@@ -214,11 +263,7 @@ impl<'a> Server<'a> {
     }
 
     /// As quotactl(2) has it, for the container's user namespace in the place of the node's.
-    fn check_rights(
-        &mut self,
-        caller: &Caller,
-        request: &Request,
-    ) -> std::result::Result<(), Errno> {
+    fn check_rights(&self, caller: &Caller, request: &Request) -> std::result::Result<(), Errno> {
         let names_one = matches!(request.command, Command::Get | Command::Set | Command::GetNext);
         if names_one && !self.is_own(request.id) {
             return Err(Errno::EINVAL);
@@ -241,14 +286,14 @@ impl<'a> Server<'a> {
     }
 
     /// Says whether a user namespace is the container's: root of one that was made inside is nobody.
-    fn is_container(&mut self, user_namespace: (u64, u64)) -> bool {
-        if self.user_namespace.is_none() {
-            let state = State::load(&self.node.state_path(self.id)).ok().flatten();
-            let init = state.and_then(|state| state.init).filter(|init| init.is_running());
-            self.user_namespace =
-                init.and_then(|init| caller::namespace(Pid::from_raw(init.pid)).ok());
-        }
-        self.user_namespace == Some(user_namespace)
+    fn is_container(&self, user_namespace: (u64, u64)) -> bool {
+        let known = self.user_namespace.get().copied().or_else(|| {
+            let state = State::load(&self.node.state_path(self.id)).ok().flatten()?;
+            let init = state.init.filter(|init| init.is_running())?;
+            let found = caller::namespace(Pid::from_raw(init.pid)).ok()?;
+            Some(*self.user_namespace.get_or_init(|| found))
+        });
+        known == Some(user_namespace)
     }
 
     fn call(&self, request: &Request, data: &mut Data) -> std::result::Result<(), Errno> {
@@ -275,6 +320,10 @@ fn u32_at(data: &Data, at: usize) -> u32 {
 mod tests {
     use std::path::PathBuf;
 
+    use vz_sys::clone;
+    use vz_sys::pidfd::{self, Ended};
+
+    use super::super::{install, with_notification};
     use super::*;
     use crate::state::Phase;
 
@@ -293,7 +342,19 @@ mod tests {
 
     /// A container whose file system is the one of `device`, with this process in the place of its init.
     fn server(node: &Node, device: u64, uid_base: u32) -> Server<'_> {
-        let state = State {
+        let user_namespace = caller::namespace(nix::unistd::gettid()).ok();
+        Server {
+            node,
+            id: Ctid::new(101).unwrap(),
+            state: state(uid_base),
+            device,
+            user_namespace: user_namespace.map(OnceLock::from).unwrap_or_default(),
+            crowd: Crowd::default(),
+        }
+    }
+
+    fn state(uid_base: u32) -> State {
+        State {
             phase: Phase::Running,
             init: None,
             monitor: None,
@@ -304,9 +365,7 @@ mod tests {
             root: "/".into(),
             since: 0,
             restarts: 0,
-        };
-        let user_namespace = caller::namespace(nix::unistd::gettid()).ok();
-        Server { node, id: Ctid::new(101).unwrap(), state, device, user_namespace }
+        }
     }
 
     #[test]
@@ -344,6 +403,64 @@ mod tests {
         assert_eq!(server(&node, device, 0).check_file_system(&caller, &none), Err(Errno::EBADF));
     }
 
+    /// A process under a filter, whose calls the server at the other end of `line` hears, that does `body`.
+    fn guest(line: &Channel, body: impl FnOnce() -> i32) -> clone::Process {
+        let rules = with_notification(vz_sys::seccomp::CONTAINER_DENY.to_vec());
+        let filter = vz_sys::seccomp::Program::build(&rules).unwrap();
+        let child = clone::spawn(&clone::Request::default(), || match install(&filter, line) {
+            Ok(()) => body(),
+            Err(_) => 100,
+        });
+        child.unwrap()
+    }
+
+    #[test]
+    fn a_call_that_cannot_be_made_holds_up_nobody() {
+        const NAME: &str = "a_call_that_cannot_be_made_holds_up_nobody";
+        // Nobody serves it: what is asked of it waits until it is closed.
+        let (fuse, tree) = match vz_sys::fuse::Connection::open("vztest", 0, 0) {
+            Ok(opened) => opened,
+            Err(error) => return eprintln!("skipped: {NAME}: {error}"),
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let node = Node::without_config(Some(directory.path().to_owned()));
+        let id = Ctid::new(101).unwrap();
+        std::fs::create_dir_all(node.run_dir()).unwrap();
+        state(0).save(&node.state_path(id)).unwrap();
+        let opened = File::open(node.run_dir()).unwrap();
+        let listener = channel::Listener::bind(opened.as_fd(), "quota").unwrap();
+        let (first, other) = channel::pair().unwrap();
+        let mut data: Data = [0; size_of::<Data>()];
+        let blocked = guest(&first, || {
+            clone::close_in_child(fuse.as_fd());
+            let asked = call(tree.as_fd(), Owner::User, Command::Get, 0, &mut data);
+            i32::from(asked.is_ok())
+        });
+        drop(tree);
+        let line = channel::connect(opened.as_fd(), "quota").unwrap();
+        let free = guest(&line, || match super::super::tests::call_on_this() {
+            Some(nix::libc::ENOSYS) | None => 1,
+            Some(_) => 7,
+        });
+        drop((first, line));
+        std::thread::scope(|threads| {
+            let served = threads.spawn(|| serve(&node, id, listener, other));
+            assert!(is_asked(&fuse), "the first call is not made");
+            let ended = pidfd::wait_end(free.pidfd.as_fd(), Some(Duration::from_secs(20)));
+            assert!(!pidfd::wait_end(blocked.pidfd.as_fd(), Some(Duration::ZERO)).unwrap());
+            drop(fuse);
+            assert!(ended.unwrap(), "the second call waits for the first one");
+            assert_eq!(pidfd::reap(free.pidfd.as_fd()).unwrap(), Ended::Code(7));
+            assert_eq!(pidfd::reap(blocked.pidfd.as_fd()).unwrap(), Ended::Code(0));
+            served.join().unwrap().unwrap();
+        });
+    }
+
+    fn is_asked(fuse: &vz_sys::fuse::Connection) -> bool {
+        let mut waited = [PollFd::new(fuse.as_fd(), PollFlags::POLLIN)];
+        poll(&mut waited, PollTimeout::from(20_000_u16)) == Ok(1)
+    }
+
     #[test]
     fn only_the_own_ids_and_only_by_the_own_root() {
         let node = Node::without_config(None);
@@ -355,7 +472,7 @@ mod tests {
             assert_eq!(mapped(u64::from(IDS) - 1), Ok(()));
         }
         let mut elsewhere = server(&node, 1, 0);
-        elsewhere.user_namespace = Some((0, 0));
+        elsewhere.user_namespace = OnceLock::from((0, 0));
         assert_eq!(elsewhere.check_rights(&caller, &set(5)), Err(Errno::EPERM));
         // What one holds oneself may be looked at.
         let own = u64::from(nix::unistd::geteuid().as_raw());
