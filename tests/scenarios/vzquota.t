@@ -124,7 +124,16 @@ A container's is on while it is mounted; dropped and counted anew it is as befor
   $ rm /var/lib/vz/private/$CTID/big; vzquota drop $CTID; vzctl quotainit $CTID; vzquota stat $CTID 2>/dev/null; echo $?; vzctl start $CTID >/dev/null; vzquota stat $CTID | awk 'NR == 2 {print $3, $4}'
   6
   20480 22528
-  $ vzctl stop $CTID --fast >/dev/null; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed; ls -A /var/vzquota
+
+Without limits it is on as well while it is mounted.
+
+  $ vzctl stop $CTID --fast >/dev/null; sed -i '/^DISKSPACE=/d; /^DISKINODES=/d' /etc/vz/conf/$CTID.conf; vzctl start $CTID >/dev/null; vzquota stat $CTID | awk '{print $1, $3, $4}'; vzlist -Ho diskinodes.h $CTID | awk '{print ($1 < 1000000)}'
+  resource softlimit hardlimit
+  1k-blocks 0 0
+  inodes 0 0
+  1
+  $ vzctl stop $CTID --fast >/dev/null; vzquota stat $CTID 2>/dev/null; echo $?; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed; ls -A /var/vzquota
+  6
 
 One that was never mounted leaves no limits.
 

@@ -34,7 +34,8 @@ pub fn on(container: &Container<'_>, directory: BorrowedFd<'_>, config: &Config)
     file.mark(ON, true);
     file.mark(DIRTY, false);
     second::activate(&mut file);
-    kernel::enforce(directory, container.id.get(), &file)?;
+    // Without limits as well: it is on while the container is mounted.
+    kernel::enforce(directory, container.id.get(), &kernel::marked(&file))?;
     take_use(&mut file, quota::quota(directory, container.id.get()).ok());
     // The kernel has them. A node whose disk is full must still start its containers.
     let _ = held.keep(&file);
