@@ -42,6 +42,11 @@ pub fn on(container: &Container<'_>, directory: BorrowedFd<'_>, config: &Config)
     Ok(())
 }
 
+/// The grace times in force on the file system of the private area; `None` where they cannot be asked for.
+pub fn grace(container: &Container<'_>) -> Option<quota::Grace> {
+    quota::grace(File::open(&container.private).ok()?.as_fd()).ok()
+}
+
 /// Takes the limits away, and keeps in the file what is held, and when its grace ends: the next
 /// [`on`] goes on with that. Nothing happens when it is off.
 ///

@@ -23,6 +23,7 @@ use crate::lifecycle::exec;
 use crate::limits::{self, Group, InForce, Means, Missing, Target};
 use crate::report::Report;
 use crate::user_quota::Wanted;
+use crate::vzquota::private_area;
 use crate::{description, layout, sockets};
 
 /// Applies the change, step by step.
@@ -61,7 +62,7 @@ pub fn apply(
         dist::live::apply(container, distribution, change, report)?;
     }
     if changes_quota(container, change) {
-        layout::set_quota(container, &after)?;
+        set_quota(container, change, &after, report)?;
     }
     tell_not_enforced(container, change, &after, report);
     Ok(())
@@ -140,6 +141,22 @@ fn changes_quota(container: &Container<'_>, change: &Change) -> bool {
             || values.diskinodes.is_some()
             || values.quotatime.is_some()
             || values.quotaugidlimit.is_some())
+}
+
+/// Sets the disk quota. A kernel has one grace time for all quotas of a file system.
+fn set_quota(
+    container: &Container<'_>,
+    change: &Change,
+    after: &Config,
+    report: &mut dyn Report,
+) -> Result<()> {
+    let before = private_area::grace(container);
+    layout::set_quota(container, after)?;
+    if change.values.quotatime.is_some() && private_area::grace(container) != before {
+        report
+            .error("Warning: QUOTATIME is from now on that of all containers on this file system");
+    }
+    Ok(())
 }
 
 fn set_beancounters(
