@@ -187,11 +187,13 @@ fn write_beancounters(
     writes: &[limits::Write],
     report: &mut dyn Report,
 ) -> Result<()> {
-    let group = group(container)?;
-    let mut missing = limits::apply(&group, &container.node.cgroup_hierarchy()?, writes)?;
+    let state = container.state()?.ok_or(Error::NotRunning)?;
+    let hierarchy = container.node.cgroup_hierarchy()?;
+    let place = Place::at(hierarchy.clone(), &state.group);
+    let group = open(&place)?;
+    let mut missing = limits::apply(&group, &hierarchy, writes)?;
     let before = InForce::load(container.node, container.id);
     let init = exec::require_running(container)?;
-    let state = container.state()?.ok_or(Error::NotRunning)?;
     let processes = processes(&group);
     let target = Target {
         init: init.as_fd(),
@@ -201,7 +203,7 @@ fn write_beancounters(
     };
     missing.extend(limits::apply_inside(target, writes)?);
     if writes.iter().any(|write| write.means == Means::Group("memory.low")) {
-        limits::sum_up_containers(&Place::at(container.node.cgroup_hierarchy()?, &state.group));
+        limits::sum_up_containers(&place);
     }
     let in_force = before.changed_by(after, writes, &missing);
     in_force
@@ -298,7 +300,10 @@ fn set_host_name(container: &Container<'_>, hostname: &str) -> Result<()> {
 /// The container's cgroup.
 fn group(container: &Container<'_>) -> Result<Cgroup> {
     let state = container.state()?.ok_or(Error::NotRunning)?;
-    let place = Place::at(container.node.cgroup_hierarchy()?, &state.group);
+    open(&Place::at(container.node.cgroup_hierarchy()?, &state.group))
+}
+
+fn open(place: &Place) -> Result<Cgroup> {
     place.open().at(Exit::SetUbcFailed, "Cannot open the cgroup", &place.path())
 }
 
