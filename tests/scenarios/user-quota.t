@@ -41,13 +41,14 @@ Root's things are not for others, nor for root of a namespace made inside.
   $ vzctl exec $CTID 'quotaoff / && quotaon / && quotaon -p / | grep -c "is on"'
   2
 
-The server ends with the container, and what it held with it; killed, it costs no more than these calls.
+The server killed, it costs no more than these calls; the next start has it again, and it ends with the
+container, and what it held with it.
 
-  $ server() { pgrep -f "vzviews quota $CTID "; }; test $(server | wc -l) = 1 && vzctl stop $CTID --fast >/dev/null; server; ls /run/vz | grep $CTID
-  [1]
-  $ vzctl start $CTID >/dev/null 2>&1; vzctl exec $CTID 'repquota -u -n / | grep -c 1000'; kill -9 $(server); vzctl exec $CTID 'repquota -u -n / >/dev/null 2>&1 || echo alive'; vzctl stop $CTID --fast >/dev/null; server
-  1
+  $ server() { pgrep -f "vzviews quota $CTID "; }; kill -9 $(server); vzctl exec $CTID 'repquota -u -n / >/dev/null 2>&1 || echo alive'; vzctl stop $CTID --fast >/dev/null; server; ls /run/vz | grep $CTID
   alive
+  [1]
+  $ vzctl start $CTID >/dev/null 2>&1; vzctl exec $CTID 'repquota -u -n / | grep -c 1000'; test $(server | wc -l) = 1 && vzctl stop $CTID --fast >/dev/null; server; ls /run/vz | grep $CTID
+  1
   [1]
 
 A directory has no such thing.

@@ -113,6 +113,10 @@ A container's is on while it is mounted; dropped and counted anew it is as befor
   30720 33792
   $ lsattr -pd /var/lib/vz/private/$CTID | awk '{print $1}' | sed "s/^$CTID$/N/"
   N
+  $ for time in 5000 5000 259200; do vzctl set $CTID --quotatime $time 2>&1 | grep QUOTATIME; done; vzquota -b stat $CTID | awk 'NR == 2 {print $5}'
+  Warning: QUOTATIME is from now on that of all containers on this file system
+  Warning: QUOTATIME is from now on that of all containers on this file system
+  259200
   $ vzctl exec $CTID 'head -c 50000000 /dev/zero > /big' 2>/dev/null; vzquota stat $CTID | awk 'NR == 2 {print ($2 > 28000 && $2 <= 33792)}'
   1
   $ vzquota drop $CTID 2>/dev/null; echo $?; vzctl stop $CTID --fast >/dev/null; vzquota stat $CTID 2>/dev/null; echo $?; vzquota show $CTID | awk 'NR == 2 {print ($2 > 28000)}'
@@ -124,7 +128,16 @@ A container's is on while it is mounted; dropped and counted anew it is as befor
   $ rm /var/lib/vz/private/$CTID/big; vzquota drop $CTID; vzctl quotainit $CTID; vzquota stat $CTID 2>/dev/null; echo $?; vzctl start $CTID >/dev/null; vzquota stat $CTID | awk 'NR == 2 {print $3, $4}'
   6
   20480 22528
-  $ vzctl stop $CTID --fast >/dev/null; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed; ls -A /var/vzquota
+
+Without limits it is on as well while it is mounted.
+
+  $ vzctl stop $CTID --fast >/dev/null; sed -i '/^DISKSPACE=/d; /^DISKINODES=/d' /etc/vz/conf/$CTID.conf; vzctl start $CTID >/dev/null; vzquota stat $CTID | awk '{print $1, $3, $4}'; vzlist -Ho diskinodes.h $CTID | awk '{print ($1 < 1000000)}'
+  resource softlimit hardlimit
+  1k-blocks 0 0
+  inodes 0 0
+  1
+  $ vzctl stop $CTID --fast >/dev/null; vzquota stat $CTID 2>/dev/null; echo $?; vzctl destroy $CTID >/dev/null; rm /etc/vz/conf/$CTID.conf.destroyed; ls -A /var/vzquota
+  6
 
 One that was never mounted leaves no limits.
 

@@ -20,6 +20,9 @@ use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags};
 /// How often a resolution that raced with a rename (`EAGAIN`, see `openat2(2)`) is tried again.
 const RESOLVE_ATTEMPTS: u32 = 128;
 
+/// `RESOLVE_CACHED` of linux/openat2.h.
+const RESOLVE_CACHED: u64 = 0x20;
+
 /// Opens `path` below `directory`, refusing every symbolic link on the way and at its end.
 ///
 /// `mode` counts only where `flags` has `O_CREAT`.
@@ -69,6 +72,18 @@ pub fn open_in_root(
 /// `ENOTDIR` where it is no directory, and those of [`open_beneath`].
 pub fn open_directory(directory: BorrowedFd<'_>, path: &OsStr) -> Result<OwnedFd> {
     open_beneath(directory, path, OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty())
+}
+
+/// Finds the directory `path` below `directory` as [`open_directory`] does, by what the kernel has in
+/// memory: no file system is asked, so none whose server is somebody else's (FUSE) can make the caller
+/// wait. Mount points are always in memory. Since Linux 5.12.
+///
+/// # Errors
+/// `EAGAIN` where a file system would have to be asked, `EINVAL` by an older kernel, and those of
+/// [`open_directory`].
+pub fn find_mount_point(directory: BorrowedFd<'_>, path: &OsStr) -> Result<OwnedFd> {
+    let how = no_links() | ResolveFlag::from_bits_retain(RESOLVE_CACHED);
+    resolve(directory, path, OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty(), how)
 }
 
 /// Opens the directory that `directory` is in now, for reading, unless that is another mount.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,26 @@ pub fn count_of(path: &Path, kind: &str, process: Option<Pid>) -> io::Result<usi
             && fields.next() == Some(kind.as_bytes())
     };
     Ok(text.split(|byte| *byte == b'\n').filter(is_it).count())
+}
+
+/// The type of the file system that `file` is on, as the mount table of `process` has it; `None` when it
+/// is not there. Other than fstatfs(2) this asks no file system, so none can make the caller wait.
+///
+/// # Errors
+/// When `/proc/self/fdinfo` or the process's `mountinfo` cannot be read.
+pub fn type_of(file: BorrowedFd<'_>, process: Pid) -> io::Result<Option<String>> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
+    let mount = text.lines().find_map(|line| Some(line.strip_prefix("mnt_id:")?.trim()));
+    let Some(mount) = mount else { return Ok(None) };
+    let text = std::fs::read(format!("/proc/{process}/mountinfo"))?;
+    let kind_of = |line: &[u8]| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let is_it = fields.next()? == mount.as_bytes();
+        fields.find(|field| *field == b"-")?;
+        let kind = fields.next()?;
+        is_it.then(|| String::from_utf8_lossy(kind).into_owned())
+    };
+    Ok(text.split(|byte| *byte == b'\n').find_map(kind_of))
 }
 
 /// The mount points of the file system with the device number `device`, as in its files' `st_dev`.
@@ -139,6 +160,15 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_type_behind_a_descriptor() {
+        use std::os::fd::AsFd;
+        let file = std::fs::File::open("/proc/self/ns").unwrap();
+        assert_eq!(type_of(file.as_fd(), Pid::this()).unwrap().as_deref(), Some("proc"));
+        let pipe = nix::unistd::pipe().unwrap().0;
+        assert_eq!(type_of(pipe.as_fd(), Pid::this()).unwrap(), None);
+    }
 
     #[test]
     fn counts_by_type() {

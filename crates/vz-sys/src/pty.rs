@@ -6,6 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::unistd::Pid;
+
+use crate::{beneath, mount_table};
 
 /// `DEVPTS_SUPER_MAGIC` of linux/magic.h.
 pub const DEVPTS_MAGIC: i64 = 0x1cd1;
@@ -17,6 +20,23 @@ pub struct Pair {
     pub master: OwnedFd,
     /// The end programs hold.
     pub slave: OwnedFd,
+}
+
+/// The devpts at the `/dev/pts` of another process, as a place (`O_PATH`); `None` where it has nothing
+/// there, or something else. No file system is asked for anything before it is known to be a devpts: the
+/// process may have laid one there that it serves itself (FUSE), and whoever asks that waits for as long
+/// as it likes.
+///
+/// # Errors
+/// When the process is gone.
+pub fn devpts_of(process: Pid) -> io::Result<Option<OwnedFd>> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = nix::fcntl::open(format!("/proc/{process}/root").as_str(), flags, Mode::empty())?;
+    let Ok(place) = beneath::find_mount_point(root.as_fd(), "dev/pts".as_ref()) else {
+        return Ok(None);
+    };
+    let kind = mount_table::type_of(place.as_fd(), process)?;
+    Ok((kind.as_deref() == Some("devpts")).then_some(place))
 }
 
 /// Opens a pseudoterminal of the devpts instance mounted at the caller's `/dev/pts`. What answers

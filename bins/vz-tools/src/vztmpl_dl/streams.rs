@@ -156,6 +156,8 @@ impl Product {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn product(text: &str) -> Product {
@@ -212,5 +214,58 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         assert!(serde_json::from_str::<Index>(&deep).is_err());
+    }
+
+    fn word() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-z0-9]{1,8}",
+            "([a-z0-9.%:]{0,3}/){0,3}[a-z0-9.]{1,5}",
+            "[-./%:?\\\\ a-z\\PC]{0,9}",
+        ]
+    }
+
+    fn item() -> impl Strategy<Value = serde_json::Value> {
+        let kinds: Vec<String> = ITEMS.iter().map(|item| (*item).to_owned()).collect();
+        let kind = prop_oneof![3 => proptest::sample::select(kinds), 1 => word()];
+        let digest = prop_oneof![3 => "[0-9a-f]{64}", 1 => word()];
+        (kind, word(), digest, any::<u64>()).prop_map(|(ftype, path, sha256, size)| {
+            serde_json::json!({"ftype": ftype, "path": path, "sha256": sha256, "size": size})
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_says_stays_below_it(
+            names in [word(), word(), word(), word()],
+            items in proptest::collection::vec(item(), 0..3),
+        ) {
+            let [os, release, arch, variant] = names;
+            let items: BTreeMap<_, _> =
+                items.into_iter().enumerate().map(|(nth, item)| (nth.to_string(), item)).collect();
+            let text = serde_json::json!({
+                "os": os, "release": release, "arch": arch, "variant": variant,
+                "versions": {"20260101": {"items": items}},
+            });
+            if let Ok(Some((name, image))) = product(&text.to_string()).template("https://s/") {
+                prop_assert!(!name.starts_with(['.', '-']) && !name.contains(['/', '\0', '\n']));
+                let path = image.url.strip_prefix("https://s/").unwrap_or("..");
+                prop_assert!(path.split('/').all(|step| !["", ".", ".."].contains(&step)), "{path}");
+                prop_assert!(!path.contains(['?', '#', '\\', ' ']), "{path}");
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_an_answer_or_none(bytes: Vec<u8>, cut in 0_usize..200) {
+            let good = br#"{"products":{"a":{"os":"b","versions":{"1":{"items":{"c":{"size":7}}}}}}}"#;
+            let at = cut.min(good.len());
+            let mut text = good[..at].to_vec();
+            text.extend(bytes);
+            text.extend(&good[at..]);
+            if let Ok(products) = serde_json::from_slice::<Products>(&text) {
+                for product in products.products.values() {
+                    let _ = product.template("https://s/");
+                }
+            }
+        }
     }
 }

@@ -19,6 +19,7 @@ use vz_conf::layout::Layout;
 use vz_conf::ubc::Resource;
 use vz_sys::cgroup::{self, Cgroup};
 use vz_sys::load_average::LoadAverage;
+use vz_sys::quota::Limits;
 use vz_sys::{packet_filter, proc, quota};
 
 use super::counting::{Counting, FileLocks};
@@ -36,6 +37,7 @@ use crate::limits::{self, InForce};
 use crate::node::Node;
 use crate::sockets::{self, Usage};
 use crate::state::State;
+use crate::vzquota::kernel;
 
 /// The kernel's own accounting.
 #[derive(Debug)]
@@ -308,7 +310,7 @@ fn project_usage(private: &Path, id: Ctid) -> Option<DiskUsage> {
         return None;
     }
     let quota = quota::quota(directory.as_fd(), id.get()).ok()?;
-    let (space, inodes) = (quota.limits.space, quota.limits.inodes);
+    let Limits { space, inodes } = kernel::limits(&quota);
     Some(DiskUsage {
         space: DiskCounter {
             usage: quota.space_held.div_ceil(1024),

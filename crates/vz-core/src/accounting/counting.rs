@@ -2,7 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::os::fd::AsFd;
 
 use nix::dir::Dir;
@@ -12,8 +12,7 @@ use nix::unistd::Pid;
 use vz_conf::ubc::{PAGE, Resource, UNLIMITED, UbcSet, Unit};
 use vz_sys::cgroup::{Cgroup, value_of};
 use vz_sys::cgroup_peaks::Peaks;
-use vz_sys::pty::DEVPTS_MAGIC;
-use vz_sys::{beneath, mount, proc};
+use vz_sys::{beneath, proc, pty};
 
 use super::imitation::status_field;
 use super::{Beancounters, Counter};
@@ -204,13 +203,10 @@ fn pending_signals(processes: &[Pid]) -> u64 {
 
 /// The terminals in use of the devpts at the container's `/dev/pts`; `None` where it has none.
 fn terminals(init: i32) -> Option<u64> {
-    let root = File::open(format!("/proc/{init}/root")).ok()?;
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let place = pty::devpts_of(Pid::from_raw(init)).ok()??;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     let directory =
-        beneath::open_in_root(root.as_fd(), "dev/pts".as_ref(), flags, Mode::empty()).ok()?;
-    if mount::file_system_type(directory.as_fd()).ok()? != DEVPTS_MAGIC {
-        return None;
-    }
+        beneath::open_beneath_same_mount(place.as_fd(), ".".as_ref(), flags, Mode::empty()).ok()?;
     let is_terminal = |name: &[u8]| name.iter().all(u8::is_ascii_digit);
     let entries = Dir::from_fd(directory).ok()?;
     let entries = entries.into_iter().flatten();
@@ -249,6 +245,9 @@ pub(super) mod tests {
     use super::*;
     use vz_conf::ubc::BarrierLimit;
     use vz_sys::cgroup_peaks::SAMPLED;
+    use vz_sys::fuse::Connection;
+    use vz_sys::mount;
+    use vz_sys::namespace::{self, Namespaces};
 
     /// A group as the kernel shows it, from pairs of file and content.
     pub(in crate::accounting) fn group(files: &[(&str, &str)]) -> (tempfile::TempDir, Cgroup) {
@@ -263,6 +262,43 @@ pub(super) mod tests {
     fn all(top: &Cgroup, inner: &Cgroup, in_force: UbcSet) -> Beancounters {
         Counting::new(top, inner, in_force, None)
             .beancounters(&Resource::ALL, &FileLocks::default())
+    }
+
+    #[test]
+    fn who_serves_dev_pts_makes_nobody_wait() {
+        const NAME: &str = "who_serves_dev_pts_makes_nobody_wait";
+        if let Some(counted) = on_a_thread(|| terminals(nix::unistd::gettid().as_raw())) {
+            assert!(counted > 0 || !std::path::Path::new("/dev/pts/0").exists());
+        } else {
+            eprintln!("skipped: {NAME}: no devpts at /dev/pts");
+            return;
+        }
+        let counted = on_a_thread(|| {
+            let (connection, tree) = served_by_nobody().inspect_err(|error| {
+                eprintln!("skipped: {NAME}: {error}");
+            })?;
+            let place = mount::Place::Path(std::path::Path::new("/dev/pts"));
+            mount::attach(tree.as_fd(), place)?;
+            let counted = terminals(nix::unistd::gettid().as_raw());
+            drop(connection);
+            Ok::<_, std::io::Error>(counted)
+        });
+        assert!(!matches!(counted, Ok(Some(_))), "{counted:?}");
+    }
+
+    /// A file system in a mount namespace of the calling thread's own.
+    fn served_by_nobody() -> std::io::Result<(Connection, std::os::fd::OwnedFd)> {
+        namespace::unshare(Namespaces::MOUNT)?;
+        let private = mount::Change { private: true, recursive: true, ..Default::default() };
+        mount::change(mount::Place::Path(std::path::Path::new("/")), &private)?;
+        Connection::open("vztest", 0, 0)
+    }
+
+    /// What it returns within a time in which it is done, unless it waits for ever.
+    fn on_a_thread<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(body()));
+        receiver.recv_timeout(std::time::Duration::from_secs(20)).unwrap()
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl<'a> Entrance<'a> {
         clone::reset_signals();
         clone::close_on_exec_from(3)?;
         match &self.user_quota {
-            Some(line) => user_quota::install(&self.seccomp, line)?,
+            Some(line) => user_quota::install_if_served(&self.seccomp, line)?,
             None => self.seccomp.install().map_err(io::Error::other)?,
         }
         caps::keep_only(&self.entry.capabilities)

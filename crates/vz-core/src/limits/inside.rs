@@ -5,8 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use vz_conf::config::Config;
 use vz_conf::param::ParamId;
@@ -14,9 +12,8 @@ use vz_conf::ubc::{PAGE, Resource, UNLIMITED};
 use vz_sys::mount::{self, Place, Setting};
 use vz_sys::namespace::{self, Namespaces};
 use vz_sys::pidfd::{self, Ended};
-use vz_sys::proc;
-use vz_sys::pty::DEVPTS_MAGIC;
 use vz_sys::rlimit::{self, ProcessLimit};
+use vz_sys::{proc, pty};
 
 use super::table::{Enforced, ROWS};
 use super::{Means, Missing, Why, Write, refused};
@@ -170,8 +167,7 @@ pub fn apply_inside(target: Target<'_>, writes: &[Write]) -> Result<Missing> {
             Means::Terminals => {
                 let most = number.unwrap_or(ALL_TERMINALS).min(ALL_TERMINALS).to_string();
                 let gid = (target.gid_base + TTY_GROUP).to_string();
-                let set = || limit_terminals(&most, &gid);
-                ("max of devpts", inside(target.init, Namespaces::MOUNT, set))
+                ("max of devpts", limit_terminals(target.init, &most, &gid))
             }
         };
         match done {
@@ -227,21 +223,18 @@ fn inside(
     }
 }
 
-/// Limits the terminals of the devpts at `/dev/pts`. A container that has put something else there
-/// has no terminals to be limited.
-fn limit_terminals(most: &str, gid: &str) -> io::Result<()> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let Ok(directory) = open("/dev/pts", flags, Mode::empty()) else { return Ok(()) };
-    if mount::file_system_type(directory.as_fd())? != DEVPTS_MAGIC {
-        return Ok(());
-    }
+/// Limits the terminals of the devpts at the container's `/dev/pts`. A container that has put something
+/// else there has no terminals to be limited.
+fn limit_terminals(init: BorrowedFd<'_>, most: &str, gid: &str) -> io::Result<()> {
+    let Some(devpts) = pty::devpts_of(pidfd::number(init)?)? else { return Ok(()) };
     let settings = [
         Setting::Text("mode", "0620"),
         Setting::Text("gid", gid),
         Setting::Text("ptmxmode", "0666"),
         Setting::Text("max", most),
     ];
-    mount::reconfigure(Place::Descriptor(directory.as_fd()), &settings)
+    let place = Place::Descriptor(devpts.as_fd());
+    inside(init, Namespaces::MOUNT, || mount::reconfigure(place, &settings))
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ impl Rights {
         Some(Rights { user, groups, capabilities })
     }
 
+    /// The effective user, as the node has it.
+    pub fn user(&self) -> u32 {
+        self.user
+    }
+
     /// Says whether they are those of this user, or of a member of this group.
     pub fn are_of(&self, owner: Owner, id: u32) -> bool {
         match owner {

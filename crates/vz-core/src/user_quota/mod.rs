@@ -11,11 +11,13 @@
 //! `vzviews quota`, one for each container that has QUOTAUGIDLIMIT, beside its vzmon and in the same
 //! cgroup; not vzmon itself, which is to read nothing of what a container wrote. Each process that
 //! enters the container from the node (`vzctl exec`) brings a filter of its own, whose listener it
-//! hands to the server before it becomes what it is to be. The server ends when nobody is under any
+//! hands to the server before it becomes what it is to be. Each call is made by a thread of its own, because
+//! the container can make it last: see `crowd`. The server ends when nobody is under any
 //! of these filters. When it is killed, quotactl(2) answers ENOSYS inside until the container is
 //! restarted: nobody else has the listeners.
 
 mod caller;
+mod crowd;
 mod server;
 
 use std::ffi::{CString, OsStr};
@@ -112,6 +114,22 @@ pub fn install(filter: &Program, line: &Channel) -> io::Result<()> {
     line.send(b"L", &[listener.as_fd()])
 }
 
+/// As [`install`], for a process that can do without: when the server has ended just now, quotactl(2)
+/// answers ENOSYS to it, as it does to those that are there already.
+///
+/// # Errors
+/// As [`install`], but for the server's end.
+pub fn install_if_served(filter: &Program, line: &Channel) -> io::Result<()> {
+    match install(filter, line) {
+        Err(error) if is_end(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::EPIPE | nix::libc::ECONNRESET))
+}
+
 /// Waits at init's end of the first line until the server is there.
 ///
 /// # Errors
@@ -202,6 +220,9 @@ pub fn start(
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
+    use vz_sys::pidfd::{self, Ended};
+    use vz_sys::quota::Owner;
+    use vz_sys::quota::call::{Command, Data, call};
     use vz_sys::seccomp::CONTAINER_DENY;
 
     #[test]
@@ -212,6 +233,32 @@ mod tests {
             assert_eq!((rule.action, rule.when), (Action::Notify, None));
         }
         assert!(Program::build(&rules).is_ok());
+    }
+
+    #[test]
+    fn who_enters_can_do_without_a_server_that_has_just_ended() {
+        let filter = Program::build(&with_notification(CONTAINER_DENY.to_vec())).unwrap();
+        let (line, other) = channel::pair().unwrap();
+        drop(other);
+        // In a process of its own: a filter is for good.
+        let child = clone::spawn(&Request::default(), || {
+            if install_if_served(&filter, &line).is_err() {
+                return 1;
+            }
+            match call_on_this() {
+                Some(nix::libc::ENOSYS) => 7,
+                _ => 2,
+            }
+        });
+        assert_eq!(pidfd::reap(child.unwrap().pidfd.as_fd()).unwrap(), Ended::Code(7));
+        assert!(!is_end(&io::Error::from_raw_os_error(nix::libc::EINVAL)));
+    }
+
+    /// The error of a quotactl(2) for user 0 on the file system of the working directory.
+    pub(super) fn call_on_this() -> Option<i32> {
+        let directory = File::open(".").ok()?;
+        let mut data = [0; size_of::<Data>()];
+        call(directory.as_fd(), Owner::User, Command::Get, 0, &mut data).err()?.raw_os_error()
     }
 
     #[test]

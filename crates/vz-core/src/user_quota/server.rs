@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::sync::{Arc, OnceLock};
+use std::thread::Scope;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -18,6 +20,7 @@ use vz_sys::seccomp_notify::{Call, Listener};
 
 use super::READY;
 use super::caller::{self, Caller};
+use super::crowd::Crowd;
 use crate::error::{Context, Error, Result};
 use crate::lifecycle::start::IDS;
 use crate::node::Node;
@@ -25,6 +28,9 @@ use crate::state::State;
 
 /// `struct if_dqblk` as a 32-bit program has it: without the hole at its end.
 const SHORT_QUOTA: usize = 68;
+
+/// What a thread that makes a call has for its stack, in bytes.
+const STACK: usize = 128 << 10;
 
 /// How long it is left alone that nobody can be let in.
 const REST: Duration = Duration::from_millis(100);
@@ -77,46 +83,21 @@ impl Request {
 /// # Errors
 /// When it has no state, and those of poll(2).
 pub fn serve(node: &Node, id: Ctid, listener: channel::Listener, first: Channel) -> Result<()> {
-    let mut server = Server::of(node, id)?;
+    let server = Server::of(node, id)?;
     // vzctl waits for this, and lets go of nobody before.
     first.send(READY, &[]).context(Exit::SystemError, || "Nobody waits for it".into())?;
-    let mut lines = vec![first];
-    let mut heard: Vec<Listener> = Vec::new();
-    while !(lines.is_empty() && heard.is_empty()) {
-        let found = wait(listener.as_fd(), &lines, &heard)
-            .context(Exit::SystemError, || "Cannot wait for calls".into())?;
-        let (found_lines, found_heard) = found[1..].split_at(lines.len());
-        let mut nth = found_heard.iter();
-        heard.retain(|from| nth.next().is_none_or(|found| server.hear(from, *found)));
-        let mut nth = found_lines.iter();
-        lines.retain(|line| {
-            let has_spoken = nth.next().is_some_and(|found| !found.is_empty());
-            if has_spoken {
-                heard.extend(take_listener(line));
-            }
-            !has_spoken
-        });
-        if !found[0].is_empty() {
-            // Out of descriptors it would be asked again and again: those who wait there go on
-            // without when it is gone.
-            match listener.accept() {
-                Ok(line) => lines.extend(line),
-                Err(_) => std::thread::sleep(REST),
-            }
-        }
-    }
-    Ok(())
+    std::thread::scope(|threads| server.listen(threads, listener, first))
 }
 
 /// What there is to do of each: of the socket, of the lines, of what is listened to.
 fn wait(
     listener: BorrowedFd<'_>,
     lines: &[Channel],
-    heard: &[Listener],
+    heard: &[Arc<Listener>],
 ) -> nix::Result<Vec<PollFlags>> {
     let all = [listener].into_iter().chain(lines.iter().map(AsFd::as_fd));
     let mut waited: Vec<PollFd<'_>> = all
-        .chain(heard.iter().map(AsFd::as_fd))
+        .chain(heard.iter().map(|from| from.as_fd()))
         .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
         .collect();
     match poll(&mut waited, PollTimeout::NONE) {
@@ -142,7 +123,8 @@ struct Server<'a> {
     /// The device of the container's file system.
     device: u64,
     /// The container's user namespace, once there is one.
-    user_namespace: Option<(u64, u64)>,
+    user_namespace: OnceLock<(u64, u64)>,
+    crowd: Crowd,
 }
 
 impl<'a> Server<'a> {
@@ -150,11 +132,51 @@ impl<'a> Server<'a> {
         let state = State::load(&node.state_path(id)).ok().flatten().ok_or(Error::NotRunning)?;
         let root = std::fs::metadata(&state.root);
         let device = root.at(Exit::SystemError, "Cannot look at", &state.root)?.dev();
-        Ok(Server { node, id, state, device, user_namespace: None })
+        let (user_namespace, crowd) = Default::default();
+        Ok(Server { node, id, state, device, user_namespace, crowd })
     }
 
-    /// Answers the call that waits, if one does. Says whether there may be another.
-    fn hear(&mut self, from: &Listener, found: PollFlags) -> bool {
+    fn listen<'s>(
+        &'s self,
+        threads: &'s Scope<'s, '_>,
+        listener: channel::Listener,
+        first: Channel,
+    ) -> Result<()> {
+        let mut lines = vec![first];
+        let mut heard: Vec<Arc<Listener>> = Vec::new();
+        while !(lines.is_empty() && heard.is_empty()) {
+            let found = wait(listener.as_fd(), &lines, &heard)
+                .context(Exit::SystemError, || "Cannot wait for calls".into())?;
+            let (found_lines, found_heard) = found[1..].split_at(lines.len());
+            let mut nth = found_heard.iter();
+            heard.retain(|from| nth.next().is_none_or(|found| self.hear(threads, from, *found)));
+            let mut nth = found_lines.iter();
+            lines.retain(|line| {
+                let has_spoken = nth.next().is_some_and(|found| !found.is_empty());
+                if has_spoken {
+                    heard.extend(take_listener(line).map(Arc::new));
+                }
+                !has_spoken
+            });
+            if !found[0].is_empty() {
+                // Out of descriptors it would be asked again and again: those who wait there go on
+                // without when it is gone.
+                match listener.accept() {
+                    Ok(line) => lines.extend(line),
+                    Err(_) => std::thread::sleep(REST),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the call made that waits, if one does. Says whether there may be another.
+    fn hear<'s>(
+        &'s self,
+        threads: &'s Scope<'s, '_>,
+        from: &Arc<Listener>,
+        found: PollFlags,
+    ) -> bool {
         if found.is_empty() {
             return true;
         }
@@ -163,27 +185,54 @@ impl<'a> Server<'a> {
         }
         match from.receive() {
             Ok(Some(call)) => {
-                let result = self.make(from, &call).map_err(|errno| errno as i32);
-                from.answer(&call, result).is_ok()
+                if let Err(errno) = self.begin(threads, from, call) {
+                    let _ = from.answer(&call, Err(errno as i32));
+                }
+                true
             }
             Ok(None) => true,
             Err(_) => false,
         }
     }
 
-    fn make(&mut self, from: &Listener, call: &Call) -> std::result::Result<(), Errno> {
-        let request = Request::of(call)?;
+    /// Has the call made by a thread: nobody knows how long that takes.
+    fn begin<'s>(
+        &'s self,
+        threads: &'s Scope<'s, '_>,
+        from: &Arc<Listener>,
+        call: Call,
+    ) -> std::result::Result<(), Errno> {
+        let request = Request::of(&call)?;
         let caller = Caller::open(call.thread)?;
+        let place = self.crowd.enter(caller.rights.user()).ok_or(Errno::EAGAIN)?;
+        let from = Arc::clone(from);
+        let make = move || {
+            let result = self.make(&from, &call, &request, &caller);
+            drop(place);
+            // Of one whose thread is gone nobody waits for an answer.
+            let _ = from.answer(&call, result.map_err(|errno| errno as i32));
+        };
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, make);
+        thread.map(drop).map_err(|_| Errno::EAGAIN)
+    }
+
+    fn make(
+        &self,
+        from: &Listener,
+        call: &Call,
+        request: &Request,
+        caller: &Caller,
+    ) -> std::result::Result<(), Errno> {
         if !from.is_waiting(call) {
             return Err(Errno::ESRCH);
         }
-        self.check_file_system(&caller, &request)?;
-        self.check_rights(&caller, &request)?;
+        self.check_file_system(caller, request)?;
+        self.check_rights(caller, request)?;
         let short = call.is_32_bit() && matches!(request.command, Command::Get | Command::Set);
         let length = |full: usize| if short { full.min(SHORT_QUOTA) } else { full };
         let mut data: Data = [0; size_of::<Data>()];
         caller.read(request.data, &mut data[..length(request.command.takes())])?;
-        self.call(&request, &mut data)?;
+        self.call(request, &mut data)?;
         if request.command == Command::GetNext && !self.is_own(u32_at(&data, 68)) {
             return Err(Errno::ESRCH);
         }
@@ -214,11 +263,7 @@ impl<'a> Server<'a> {
     }
 
     /// As quotactl(2) has it, for the container's user namespace in the place of the node's.
-    fn check_rights(
-        &mut self,
-        caller: &Caller,
-        request: &Request,
-    ) -> std::result::Result<(), Errno> {
+    fn check_rights(&self, caller: &Caller, request: &Request) -> std::result::Result<(), Errno> {
         let names_one = matches!(request.command, Command::Get | Command::Set | Command::GetNext);
         if names_one && !self.is_own(request.id) {
             return Err(Errno::EINVAL);
@@ -241,14 +286,14 @@ impl<'a> Server<'a> {
     }
 
     /// Says whether a user namespace is the container's: root of one that was made inside is nobody.
-    fn is_container(&mut self, user_namespace: (u64, u64)) -> bool {
-        if self.user_namespace.is_none() {
-            let state = State::load(&self.node.state_path(self.id)).ok().flatten();
-            let init = state.and_then(|state| state.init).filter(|init| init.is_running());
-            self.user_namespace =
-                init.and_then(|init| caller::namespace(Pid::from_raw(init.pid)).ok());
-        }
-        self.user_namespace == Some(user_namespace)
+    fn is_container(&self, user_namespace: (u64, u64)) -> bool {
+        let known = self.user_namespace.get().copied().or_else(|| {
+            let state = State::load(&self.node.state_path(self.id)).ok().flatten()?;
+            let init = state.init.filter(|init| init.is_running())?;
+            let found = caller::namespace(Pid::from_raw(init.pid)).ok()?;
+            Some(*self.user_namespace.get_or_init(|| found))
+        });
+        known == Some(user_namespace)
     }
 
     fn call(&self, request: &Request, data: &mut Data) -> std::result::Result<(), Errno> {
@@ -272,95 +317,5 @@ fn u32_at(data: &Data, at: usize) -> u32 {
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-    use crate::state::Phase;
-
-    const Q_SETQUOTA: u64 = 0x80_0008;
-    const Q_GETQUOTA: u64 = 0x80_0007;
-    /// `AUDIT_ARCH_X86_64` of linux/audit.h.
-    const X86_64: u32 = 0xc000_003e;
-
-    fn request(number: u32, arguments: [u64; 6]) -> std::result::Result<Request, Errno> {
-        Request::of(&Call::of_thread(nix::unistd::gettid(), X86_64, number, arguments))
-    }
-
-    fn of_descriptor(command: u64, id: u64, descriptor: u64) -> Request {
-        request(443, [descriptor, command, id, 0, 0, 0]).unwrap()
-    }
-
-    /// A container whose file system is the one of `device`, with this process in the place of its init.
-    fn server(node: &Node, device: u64, uid_base: u32) -> Server<'_> {
-        let state = State {
-            phase: Phase::Running,
-            init: None,
-            monitor: None,
-            group: PathBuf::new(),
-            user_quota: true,
-            uid_base,
-            gid_base: uid_base,
-            root: "/".into(),
-            since: 0,
-            restarts: 0,
-        };
-        let user_namespace = caller::namespace(nix::unistd::gettid()).ok();
-        Server { node, id: Ctid::new(101).unwrap(), state, device, user_namespace }
-    }
-
-    #[test]
-    fn calls_are_understood() {
-        let set = request(179, [Q_SETQUOTA << 8, 77, 1000, 88, 0, 0]).unwrap();
-        let expected = Request {
-            command: Command::Set,
-            owner: Owner::User,
-            file_system: FileSystem::Path(77),
-            id: 1000,
-            data: 88,
-        };
-        assert_eq!(set, expected);
-        let get = request(443, [5, Q_GETQUOTA << 8 | 1, 1000, 88, 0, 0]).unwrap();
-        assert_eq!((get.owner, get.file_system), (Owner::Group, FileSystem::Descriptor(5)));
-        // Project quota, a command of XFS, another call, the same numbers of another architecture.
-        assert_eq!(request(179, [Q_GETQUOTA << 8 | 2, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
-        assert_eq!(request(179, [0x5801 << 8, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
-        assert_eq!(request(1, [0; 6]), Err(Errno::ENOSYS));
-        let call = Call::of_thread(nix::unistd::gettid(), 0x4000_0003, 179, [0; 6]);
-        assert_eq!(Request::of(&call), Err(Errno::ENOSYS));
-    }
-
-    #[test]
-    fn only_the_own_file_system() {
-        let (node, file) = (Node::without_config(None), tempfile::tempfile().unwrap());
-        let (caller, number) =
-            (Caller::open(nix::unistd::gettid()).unwrap(), std::os::fd::AsRawFd::as_raw_fd(&file));
-        let device = file.metadata().unwrap().dev();
-        let request = of_descriptor(Q_GETQUOTA << 8, 0, number as u64);
-        assert_eq!(server(&node, device, 0).check_file_system(&caller, &request), Ok(()));
-        let foreign = server(&node, device + 1, 0).check_file_system(&caller, &request);
-        assert_eq!(foreign, Err(Errno::ENODEV));
-        let none = of_descriptor(Q_GETQUOTA << 8, 0, u64::from(u32::MAX));
-        assert_eq!(server(&node, device, 0).check_file_system(&caller, &none), Err(Errno::EBADF));
-    }
-
-    #[test]
-    fn only_the_own_ids_and_only_by_the_own_root() {
-        let node = Node::without_config(None);
-        let caller = Caller::open(nix::unistd::gettid()).unwrap();
-        let set = |id| of_descriptor(Q_SETQUOTA << 8, id, 0);
-        let mapped = |id| server(&node, 1, 100_000).check_rights(&caller, &set(id));
-        assert_eq!(mapped(u64::from(IDS)), Err(Errno::EINVAL));
-        if caller.rights.have_admin() {
-            assert_eq!(mapped(u64::from(IDS) - 1), Ok(()));
-        }
-        let mut elsewhere = server(&node, 1, 0);
-        elsewhere.user_namespace = Some((0, 0));
-        assert_eq!(elsewhere.check_rights(&caller, &set(5)), Err(Errno::EPERM));
-        // What one holds oneself may be looked at.
-        let own = u64::from(nix::unistd::geteuid().as_raw());
-        let get = |id| of_descriptor(Q_GETQUOTA << 8, id, 0);
-        assert_eq!(elsewhere.check_rights(&caller, &get(own)), Ok(()));
-        assert_eq!(elsewhere.check_rights(&caller, &get(own + 1)), Err(Errno::EPERM));
-    }
-}
+#[path = "server_tests.rs"]
+mod tests;

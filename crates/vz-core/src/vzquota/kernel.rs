@@ -193,7 +193,7 @@ pub fn enforce(directory: BorrowedFd<'_>, id: u32, file: &QuotaFile) -> std::io:
 }
 
 /// A quota without limits gets one by which it can be told that it is on.
-fn marked(file: &QuotaFile) -> QuotaFile {
+pub(super) fn marked(file: &QuotaFile) -> QuotaFile {
     let mut file = file.clone();
     let Amounts { space, inodes } = &mut file.amounts;
     if (space.soft, space.hard, inodes.soft, inodes.hard) == (0, 0, 0, 0) {
@@ -297,7 +297,7 @@ fn adopt(opened: &File, directory: &Path, id: u32, report: &mut dyn Report) -> R
 }
 
 pub(super) fn amounts_of(quota: &Quota) -> Amounts {
-    let Limits { space, inodes } = quota.limits;
+    let Limits { space, inodes } = limits(quota);
     let end = |end: u64| i64::try_from(end).unwrap_or(i64::MAX);
     let space = Amount {
         hard: space.hard,
@@ -305,9 +305,22 @@ pub(super) fn amounts_of(quota: &Quota) -> Amounts {
         end: end(quota.space_grace_end),
         held: quota.space_held,
     };
-    let hard = if inodes.hard == ON_WITHOUT_LIMITS { 0 } else { inodes.hard };
-    let (soft, held) = (inodes.soft, quota.inodes_held);
-    Amounts { space, inodes: Amount { hard, soft, end: end(quota.inodes_grace_end), held } }
+    let inodes = Amount {
+        hard: inodes.hard,
+        soft: inodes.soft,
+        end: end(quota.inodes_grace_end),
+        held: quota.inodes_held,
+    };
+    Amounts { space, inodes }
+}
+
+/// The limits that somebody has set: none for a quota that is on without.
+pub fn limits(quota: &Quota) -> Limits {
+    let mut limits = quota.limits;
+    if limits.inodes.hard == ON_WITHOUT_LIMITS {
+        limits.inodes.hard = 0;
+    }
+    limits
 }
 
 fn failed(what: &'static str, id: u32) -> impl Fn(std::io::Error) -> Error {
@@ -329,6 +342,22 @@ mod tests {
         assert_eq!(foreign_with(5, project(5), limited), None);
         assert_eq!(foreign_with(5, project(0), limited), None);
         assert_eq!(foreign_with(5, project(6), || Ok(Quota::default())), None);
+    }
+
+    #[test]
+    fn one_without_limits_is_on_and_shows_none() {
+        let mut file = QuotaFile::default();
+        let limits_of = |file: &QuotaFile| {
+            let inodes = Limit { soft: file.amounts.inodes.soft, hard: file.amounts.inodes.hard };
+            Limits { inodes, ..Limits::default() }
+        };
+        let on = Quota { limits: limits_of(&marked(&file)), ..Quota::default() };
+        assert_ne!(on.limits, Limits::default());
+        assert_eq!(limits(&on), Limits::default());
+        file.amounts.inodes.hard = 5;
+        assert_eq!(marked(&file), file);
+        let on = Quota { limits: limits_of(&file), ..Quota::default() };
+        assert_eq!(limits(&on), on.limits);
     }
 
     #[test]

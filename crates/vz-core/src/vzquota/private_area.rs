@@ -34,11 +34,17 @@ pub fn on(container: &Container<'_>, directory: BorrowedFd<'_>, config: &Config)
     file.mark(ON, true);
     file.mark(DIRTY, false);
     second::activate(&mut file);
-    kernel::enforce(directory, container.id.get(), &file)?;
+    // Without limits as well: it is on while the container is mounted.
+    kernel::enforce(directory, container.id.get(), &kernel::marked(&file))?;
     take_use(&mut file, quota::quota(directory, container.id.get()).ok());
     // The kernel has them. A node whose disk is full must still start its containers.
     let _ = held.keep(&file);
     Ok(())
+}
+
+/// The grace times in force on the file system of the private area; `None` where they cannot be asked for.
+pub fn grace(container: &Container<'_>) -> Option<quota::Grace> {
+    quota::grace(File::open(&container.private).ok()?.as_fd()).ok()
 }
 
 /// Takes the limits away, and keeps in the file what is held, and when its grace ends: the next

@@ -23,6 +23,7 @@ use crate::lifecycle::exec;
 use crate::limits::{self, Group, InForce, Means, Missing, Target};
 use crate::report::Report;
 use crate::user_quota::Wanted;
+use crate::vzquota::private_area;
 use crate::{description, layout, sockets};
 
 /// Applies the change, step by step.
@@ -61,7 +62,7 @@ pub fn apply(
         dist::live::apply(container, distribution, change, report)?;
     }
     if changes_quota(container, change) {
-        layout::set_quota(container, &after)?;
+        set_quota(container, change, &after, report)?;
     }
     tell_not_enforced(container, change, &after, report);
     Ok(())
@@ -142,6 +143,22 @@ fn changes_quota(container: &Container<'_>, change: &Change) -> bool {
             || values.quotaugidlimit.is_some())
 }
 
+/// Sets the disk quota. A kernel has one grace time for all quotas of a file system.
+fn set_quota(
+    container: &Container<'_>,
+    change: &Change,
+    after: &Config,
+    report: &mut dyn Report,
+) -> Result<()> {
+    let before = private_area::grace(container);
+    layout::set_quota(container, after)?;
+    if change.values.quotatime.is_some() && private_area::grace(container) != before {
+        report
+            .error("Warning: QUOTATIME is from now on that of all containers on this file system");
+    }
+    Ok(())
+}
+
 fn set_beancounters(
     container: &Container<'_>,
     change: &Change,
@@ -170,11 +187,13 @@ fn write_beancounters(
     writes: &[limits::Write],
     report: &mut dyn Report,
 ) -> Result<()> {
-    let group = group(container)?;
-    let mut missing = limits::apply(&group, &container.node.cgroup_hierarchy()?, writes)?;
+    let state = container.state()?.ok_or(Error::NotRunning)?;
+    let hierarchy = container.node.cgroup_hierarchy()?;
+    let place = Place::at(hierarchy.clone(), &state.group);
+    let group = open(&place)?;
+    let mut missing = limits::apply(&group, &hierarchy, writes)?;
     let before = InForce::load(container.node, container.id);
     let init = exec::require_running(container)?;
-    let state = container.state()?.ok_or(Error::NotRunning)?;
     let processes = processes(&group);
     let target = Target {
         init: init.as_fd(),
@@ -184,7 +203,7 @@ fn write_beancounters(
     };
     missing.extend(limits::apply_inside(target, writes)?);
     if writes.iter().any(|write| write.means == Means::Group("memory.low")) {
-        limits::sum_up_containers(&Place::at(container.node.cgroup_hierarchy()?, &state.group));
+        limits::sum_up_containers(&place);
     }
     let in_force = before.changed_by(after, writes, &missing);
     in_force
@@ -281,7 +300,10 @@ fn set_host_name(container: &Container<'_>, hostname: &str) -> Result<()> {
 /// The container's cgroup.
 fn group(container: &Container<'_>) -> Result<Cgroup> {
     let state = container.state()?.ok_or(Error::NotRunning)?;
-    let place = Place::at(container.node.cgroup_hierarchy()?, &state.group);
+    open(&Place::at(container.node.cgroup_hierarchy()?, &state.group))
+}
+
+fn open(place: &Place) -> Result<Cgroup> {
     place.open().at(Exit::SetUbcFailed, "Cannot open the cgroup", &place.path())
 }
 

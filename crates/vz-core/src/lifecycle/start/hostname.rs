@@ -20,11 +20,24 @@ const NAME: &str = "hostname";
 const TEMPORARY: &str = ".hostname.vzctl";
 
 /// Writes `name` to `etc/hostname` below `root`, unless that is what it says. A guest whose `etc`
-/// is no plain directory keeps its host name elsewhere, if anywhere: nothing is written.
+/// is no plain directory keeps its host name elsewhere, if anywhere: nothing is written. Nor is it where
+/// there is no room: a container whose disk is full must start, if only to be cleared.
 ///
 /// # Errors
 /// Those of making and renaming a file.
 pub fn write(root: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    match put(root, name) {
+        Err(error) if has_no_room(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn has_no_room(error: &io::Error) -> bool {
+    use nix::libc::{EDQUOT, ENOSPC, EROFS};
+    matches!(error.raw_os_error(), Some(ENOSPC | EDQUOT | EROFS))
+}
+
+fn put(root: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     let etc = match beneath::open_directory(root, OsStr::new("etc")) {
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
         other => other?,

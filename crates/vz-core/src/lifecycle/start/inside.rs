@@ -356,11 +356,12 @@ fn become_init(inside: &Inside) -> Step<std::convert::Infallible> {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     step(clone::close_on_exec_from(3), "Cannot close descriptors")?;
     // The filter is installed while CAP_SYS_ADMIN is still there to do so.
-    if let Some(line) = &inside.user_quota {
-        step(user_quota::wait_ready(line), "Cannot reach the server of second-level disk quota")?;
-    }
     let installed = match &inside.user_quota {
-        Some(line) => user_quota::install(&inside.seccomp, line),
+        Some(line) => {
+            let ready = user_quota::wait_ready(line);
+            step(ready, "Cannot reach the server of second-level disk quota")?;
+            user_quota::install(&inside.seccomp, line)
+        }
         None => inside.seccomp.install().map_err(io::Error::other),
     };
     step(installed, "Cannot install the system call filter")?;
