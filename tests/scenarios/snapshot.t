@@ -116,13 +116,14 @@ Back to the second, with its configuration; what came later is lost. It was runn
   Failed to switch to snapshot <2>
   Unable to find snapshot by uuid <9>
   Failed to switch to snapshot <9>
-  $ vzctl snapshot-switch $CTID --id $(id 2) | short
+  $ echo 'NAME="another"' >> $P/dump/$(id 2).ve.conf; sed -i 's,^VE_PRIVATE=.*,VE_PRIVATE="/elsewhere",' $P/dump/$(id 2).ve.conf; cp $C before; vzctl snapshot-switch $CTID --id $(id 2) | short; grep -h '^VE_PRIVATE\|^NAME' before $C | sort -u | wc -l; rm before
   Switching to snapshot <2>
   Storing /var/lib/vz/private/N/Snapshots.xml.tmp
   Killing container ...
   Container was stopped
   Container is unmounted
   Container has been successfully switched to another snapshot
+  1
   $ vzctl status $CTID | short; grep ^DESCRIPTION $C $C.old | sed 's/.*conf//'; list -H -o uuid,current; vzctl start $CTID >/dev/null 2>&1; vzctl exec $CTID 'md5sum -c /big.md5; test -e /lost || echo gone'
   CTID N exist unmounted down
   :DESCRIPTION="second"
