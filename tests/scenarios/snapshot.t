@@ -158,7 +158,7 @@ Another size, another layout, the end.
   $ vzctl convert $CTID --layout simfs; vzctl snapshot-mount $CTID --id $(id 1) --target $T >/dev/null; vzctl destroy $CTID | short | sed "s,$T,TARGET,"; vzctl snapshot-umount $CTID --id $(id 1) >/dev/null
   CT has snapshots (delete them first)
   Snapshot <1> is currently mounted at TARGET (umount first)
-  $ vzctl snapshot-delete $CTID --id $(id 2) | short; list -H -o parent_uuid,uuid; images
+  $ mkdir $P/dump/$(id 2); touch $P/dump/$(id 2)/page; vzctl snapshot-delete $CTID --id $(id 2) | short; list -H -o parent_uuid,uuid; images
   Deleting snapshot <2>
   Storing /var/lib/vz/private/N/Snapshots.xml.tmp
   Snapshot <2> has been successfully deleted

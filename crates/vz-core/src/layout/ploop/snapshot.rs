@@ -20,6 +20,7 @@ use super::resize::Mounted;
 use super::{A_MOMENT, IMAGE, descriptor, directory, image, image_path, tools};
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
+use crate::remove_tree::remove_path;
 
 /// The name of a snapshot's image in its directory.
 pub(super) fn name(id: &Uuid) -> String {
@@ -171,7 +172,7 @@ pub fn forget(container: &Container<'_>, id: &Uuid) -> Result<()> {
         // A descriptor that was written by hand may name it twice.
         if disk.images.iter().all(|image| image.file != file) {
             let path = directory(&container.private).join(file);
-            remove_if_there(&path).at(Exit::SnapshotDeleteFailed, "Cannot remove", &path)?;
+            remove_path(&path).at(Exit::SnapshotDeleteFailed, "Cannot remove", &path)?;
         }
     }
     if disk == before {

@@ -26,6 +26,7 @@ use vz_conf::uuid::Uuid;
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
 use crate::layout::ploop::snapshot as image;
+use crate::remove_tree::remove_path;
 use crate::report::Report;
 
 pub use create::{Create, create};
@@ -234,7 +235,8 @@ fn settle(container: &Container<'_>, id: &Uuid) -> Result<()> {
     }
     image::forget(container, id)?;
     for path in [configuration_path(container, id), dump_path(container, id)] {
-        remove_if_there(&path).at(Exit::SnapshotDeleteFailed, "Cannot remove", &path)?;
+        // A directory as well: left there, each command after this one would fail by it.
+        remove_path(&path).at(Exit::SnapshotDeleteFailed, "Cannot remove", &path)?;
     }
     Ok(())
 }
