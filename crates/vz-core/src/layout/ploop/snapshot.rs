@@ -65,6 +65,8 @@ pub fn path(container: &Container<'_>, id: &Uuid) -> Result<Option<PathBuf>> {
 pub fn take(container: &Container<'_>, id: &Uuid) -> Result<()> {
     let path = directory(&container.private).join(name(id));
     let own = image_path(&container.private);
+    // Once the snapshot counts it must be possible to list it.
+    descriptor::bytes(&directory(&container.private), &listed(container, id)?)?;
     let (source, copy) = (image::open(&own)?, make(&path)?);
     let both = Copying { source: &source, copy: &copy };
     let patience = if container.is_mounted() { Duration::ZERO } else { A_MOMENT };
@@ -146,12 +148,17 @@ pub fn thaw(container: &Container<'_>) {
 /// # Errors
 /// When the descriptor cannot be read or written.
 pub fn list(container: &Container<'_>, id: &Uuid) -> Result<()> {
+    descriptor::store(&directory(&container.private), &listed(container, id)?)
+}
+
+/// The descriptor with the snapshot `id`.
+fn listed(container: &Container<'_>, id: &Uuid) -> Result<DiskDescriptor> {
     let mut disk = read(container)?;
     if disk.image(id).is_none() {
         let refused = |error| Error::Refused(Exit::PloopCreateFailed, format!("{id}: {error}"));
         disk.add_snapshot(id, &name(id)).map_err(refused)?;
     }
-    descriptor::store(&directory(&container.private), &disk)
+    Ok(disk)
 }
 
 /// Takes the image of a snapshot away, if there is one.

@@ -128,9 +128,10 @@ fn store_waiting(
 }
 
 fn write_waiting(path: &Path, tree: &SnapshotTree) -> io::Result<()> {
+    let bytes = tree.to_bytes().map_err(io::Error::other)?;
     remove_if_there(path)?;
     let mut file = File::create_new(path)?;
-    file.write_all(tree.to_string().as_bytes())?;
+    file.write_all(&bytes)?;
     file.sync_all()
 }
 
