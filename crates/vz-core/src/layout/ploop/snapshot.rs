@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vz_conf::disk_descriptor::{DiskDescriptor, Format};
 use vz_conf::exit::Exit;
@@ -14,8 +14,8 @@ use vz_conf::new_file::remove_if_there;
 use vz_conf::uuid::Uuid;
 use vz_sys::file_system;
 
-use super::copy::Copying;
-use super::frozen::Frozen;
+use super::copy::{Copying, too_large};
+use super::frozen::{self, Frozen};
 use super::resize::Mounted;
 use super::{A_MOMENT, IMAGE, descriptor, directory, image, image_path, tools};
 use crate::container::Container;
@@ -111,7 +111,9 @@ fn copy_mounted(both: &Copying<'_>, mounted: &Mounted) -> Result<()> {
     if !shares {
         both.fill()?;
         // What has changed until then is in memory, and on disk, before the container has to wait.
-        both.refresh()?;
+        let begin = Instant::now();
+        both.refresh(None)?;
+        require_time(begin.elapsed())?;
     }
     let frozen = |done: io::Result<_>| {
         done.context(Exit::PloopMountFailed, || "Cannot freeze the file system".into())
@@ -121,9 +123,18 @@ fn copy_mounted(both: &Copying<'_>, mounted: &Mounted) -> Result<()> {
         .context(Exit::PloopMountFailed, || "Cannot freeze the file system".into())?;
     match shares {
         true if both.share()? => {}
-        _ => both.refresh()?,
+        _ => both.refresh(Some(still.until()))?,
     }
     frozen(still.thaw())
+}
+
+/// The container does not have to wait for what would not come to its end: once more all of the image is
+/// looked through, and that has just taken so long.
+fn require_time(taken: Duration) -> Result<()> {
+    match taken < frozen::LIMIT {
+        true => Ok(()),
+        false => Err(too_large()),
+    }
 }
 
 fn sync(both: &Copying<'_>, mounted: &Mounted) -> io::Result<()> {
@@ -294,4 +305,17 @@ pub fn place(snapshot: &Path) -> Result<Option<Place>> {
         .and_then(vz_sys::mount_table::mounts_of_device)
         .at(Exit::SnapshotMountFailed, "Cannot look for mounts of", snapshot)?;
     Ok(Some(Place { device: format!("/dev/loop{}", device.number()), targets }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_not_frozen_for_what_takes_too_long() {
+        assert!(require_time(frozen::LIMIT / 2).is_ok());
+        assert!(require_time(frozen::LIMIT).is_err_and(|error| {
+            error.to_string().contains("120 s") && error.exit() == Exit::PloopMountFailed
+        }));
+    }
 }
