@@ -109,6 +109,26 @@ To be looked at: by root of the node, who can do no harm with it, and cannot be 
   Umounting snapshot <2>
   Failed to umount snapshot <2>: is not mounted
 
+What cannot be switched to does no harm to what runs; what fails later on has it run again.
+
+  $ runs() { vzctl exec $CTID cat /lost; vzctl exec $CTID echo "$@"; }
+  $ broken() { cp --sparse=always "$I/root.hdd.$(id 3)" kept; "$@"; vzctl snapshot-switch $CTID --id $(id 3) 2>&1 | short | grep -v '^Sto'; cp --sparse=always kept "$I/root.hdd.$(id 3)"; rm kept; runs on; }
+  $ vzctl exec $CTID 'touch /dev/shm/memory'; broken dd if=/dev/zero of="$I/root.hdd.$(id 3)" bs=1k seek=1 count=1 conv=notrunc status=none
+  Switching to snapshot <3>
+  Failed to switch to snapshot: The image /var/lib/vz/private/N/root.hdd/root.hdd.<3> cannot be used: no ext4 file system
+  Failed to switch to snapshot <3>
+  lost
+  on
+  $ broken truncate -s 30M "$I/root.hdd.$(id 3)" | grep image; broken dd if=/dev/zero of="$I/root.hdd.$(id 3)" bs=4k seek=1 count=8000 conv=notrunc status=none | grep mended; vzctl exec $CTID 'ls /dev/shm'
+  Failed to switch to snapshot: The image /var/lib/vz/private/N/root.hdd/root.hdd.<3> cannot be used: its end is missing
+  Failed to switch to snapshot: The file system in /var/lib/vz/private/N/root.hdd/root.hdd.<3> cannot be mended by itself .* (re)
+  memory
+  $ printf '#!/bin/sh\nexit 3\n' > /etc/vz/conf/$CTID.umount; chmod 755 /etc/vz/conf/$CTID.umount; vzctl snapshot-switch $CTID --id $(id 3) >/dev/null 2>&1; echo $?; rm /etc/vz/conf/$CTID.umount; runs again; images
+  159
+  lost
+  again
+  root.hdd.{1} root.hdd.{2} root.hdd.{3} {1}.ve.conf {2}.ve.conf
+
 Back to the second, with its configuration; what came later is lost. It was running: it is stopped.
 
   $ vzctl snapshot-switch $CTID --id $(id 2) --must-resume 2>&1 | short; vzctl snapshot-switch $CTID --id $(id 9) 2>&1 | short

@@ -19,7 +19,7 @@ use super::frozen::{self, Frozen};
 use super::resize::Mounted;
 use super::{A_MOMENT, IMAGE, descriptor, directory, image, image_path, tools};
 use crate::container::Container;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, OsText, Result};
 use crate::remove_tree::remove_path;
 
 /// The name of a snapshot's image in its directory.
@@ -205,13 +205,31 @@ pub fn forget(container: &Container<'_>, id: &Uuid) -> Result<()> {
 /// The step that failed.
 pub fn prepare(container: &Container<'_>, snapshot: &Path) -> Result<()> {
     let path = waiting_path(container);
-    let (source, copy) = (image::open(snapshot)?, make(&path)?);
+    let source = image::open(snapshot)?;
+    require_whole(snapshot, &source)?;
+    let copy = make(&path)?;
     copy_still(&Copying { source: &source, copy: &copy })?;
+    // What cannot be mounted is found out while the container still has what it had.
+    tools::check_copy(&path, snapshot)?;
     copy.sync_all().and_then(|()| sync_directory(container)).at(
         Exit::NoDiskSpace,
         "Cannot sync",
         &path,
     )
+}
+
+/// An image that was cut off is not worth copying.
+fn require_whole(path: &Path, image: &File) -> Result<()> {
+    let refused = |why: &str| {
+        let text = format!("The image {} cannot be used: {why}", path.display());
+        Err(Error::Refused(Exit::SnapshotSwitchFailed, text))
+    };
+    let length = image.metadata().at(Exit::SnapshotSwitchFailed, "Cannot look at", path)?.len();
+    match file_system::ext4_size(image) {
+        Ok(size) if size.bytes() <= length => Ok(()),
+        Ok(_) => refused("its end is missing"),
+        Err(error) => refused(&OsText(error).to_string()),
+    }
 }
 
 /// Takes back what [`prepare`] has made.

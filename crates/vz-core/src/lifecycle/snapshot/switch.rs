@@ -17,7 +17,7 @@ use super::{
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
 use crate::layout::ploop::resize;
-use crate::lifecycle::{mounting, stop, teardown};
+use crate::lifecycle::{mounting, start, stop, teardown};
 use crate::report::Report;
 
 const EXIT: Exit = Exit::SnapshotSwitchFailed;
@@ -43,7 +43,7 @@ pub struct Switch {
 /// Switches the container to a snapshot; one that runs is killed. The lock is held by the caller.
 ///
 /// # Errors
-/// [`Exit::SnapshotSwitchFailed`].
+/// [`Exit::SnapshotSwitchFailed`]: the container is what it was, and runs when it did.
 pub fn switch(container: &Container<'_>, wanted: &Switch, report: &mut dyn Report) -> Result<()> {
     super::require_image(container, EXIT)?;
     container.require_places()?;
@@ -53,8 +53,14 @@ pub fn switch(container: &Container<'_>, wanted: &Switch, report: &mut dyn Repor
     let tree = load(container, EXIT).map_err(|error| failed(error, (EXIT, &last), report))?;
     let (tree, _) = find(tree, id, (EXIT, &last), report)?;
     let dump = dump_path(container, id).exists();
-    go(container, wanted, tree, dump, report)
-        .map_err(|error| failed(error, (EXIT, &last), report))?;
+    let runs = container.is_running()?;
+    if let Err(error) = go(container, wanted, tree, dump, report) {
+        let error = failed(error, (EXIT, &last), report);
+        if runs {
+            start_again(container, report)?;
+        }
+        return Err(error);
+    }
     // The image may have the size of another time, and the configuration not.
     if let Err(error) = resize::finish(container) {
         report.error(&format!("Warning: {error}"));
@@ -97,7 +103,22 @@ fn go(
     ready.and(gone)
 }
 
-/// What it needs is copied while the container runs on.
+/// One that was stopped for a switch which came to nothing goes on with what it has.
+fn start_again(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
+    if container.is_running()? {
+        return Ok(());
+    }
+    // An umount script may be what has failed: it would again.
+    let options = start::Options { force: true, skip_remount: true, ..start::Options::default() };
+    if let Err(error) = start::start(container, options, report)
+        && let Some(line) = error.line()
+    {
+        report.error(&line);
+    }
+    Ok(())
+}
+
+/// What it needs is copied, and looked through, while the container runs on.
 fn prepare(
     container: &Container<'_>,
     path: &Path,
