@@ -74,7 +74,7 @@ mod tests {
         file.as_file().set_len(32 << 20).unwrap();
         run("mke2fs", &["-q", "-F", "-t", "ext4"], image);
         assert_eq!(refused(image), "");
-        run("tune2fs", &["-E", "mount_opts=data=journal,nodelalloc"], image);
+        run("tune2fs", &["-E", "mount_opts=data=journal"], image);
         assert_eq!(refused(image), "");
         for options in ["journal_path=/dev/null", "errors=panic", "dax"] {
             run("tune2fs", &["-E", &format!("mount_opts={options}")], image);
