@@ -56,10 +56,12 @@ POST_CREATE: its code is create's own; VE_ROOT is mounted for it alone.
   $ printf '#!/bin/sh\necho made > $VE_ROOT/made\n' > $D/scripts/pcf.sh; vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null; vzctl mount $CTID >/dev/null; cat /var/lib/vz/root/$CTID/made; vzctl umount $CTID >/dev/null; vzctl destroy $CTID >/dev/null; rm $C/$CTID.conf.destroyed
   made
 
-Killed in it, the next create finds its place.
+Killed in it, the next command clears away; a create finds its place.
 
   $ printf '#!/bin/sh\nkill -9 $PPID\n' > $D/scripts/pcf.sh; (vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null 2>&1; :) 2>/dev/null; vzctl status $CTID | here
   CTID N deleted mounted down
+  $ vzctl start $CTID 2>&1 | here; left; (vzctl create $CTID --ostemplate busybox-x86_64 >/dev/null 2>&1; :) 2>/dev/null
+  Container config file does not exist
   $ rm $D/busybox-x86_64.conf $D/scripts/pcf.sh; vzctl create $CTID --ostemplate busybox-x86_64 2>&1 | here | grep -v lock
   Warning: Temp dir /var/lib/vz/private/N.tmp already exists, deleting
   Creating container private area (busybox-x86_64)

@@ -51,7 +51,7 @@ Killed anywhere, it is on the one layout or the other, whole; the next one goes 
   >   for n in $(seq 40 $((total / shots + 1)) $total) $(seq $((total - 60)) $((60 / shots + 1)) $total); do
   >     die $n vzctl convert $CTID --layout $to
   >     test "$(files)" = "$before" || echo "at $n of $total to $to: not the same"
-  >     ls -d $P/$CTID* | grep -v "/$CTID\$\|/$CTID.tmp\$"
+  >     ls -d $P/$CTID* | grep -v "/$CTID\$"
   >     vzctl convert $CTID --layout $to >/dev/null || echo "at $n of $total to $to: $?"
   >     test "$(files)" = "$before" || echo "at $n of $total to $to: not the same afterwards"
   >     test "$(ls -d $P/$CTID*)" = $P/$CTID || echo "at $n of $total to $to: $(ls $P)"

@@ -86,6 +86,15 @@ One image: in its own format without a descriptor, plain with a partition table,
   same
   $ sed -i 's/^VE_LAYOUT=.*/VE_LAYOUT="ploop"/' $C; rm -r $P; mkdir $P
 
+Many snapshots take no more descriptors than one of them lies on others.
+
+  $ rm -r $K; mkdir $K; delta nothing before $K/root.hdd.10 2; delta nothing nothing $K/root.hdd 2; truncate -s 1M $K/root.hdd
+  $ many() { shots= below=$NONE; set --; for n in $(seq 10 18); do id={11111111-2222-3333-4444-0000000000$n}; shots=$shots$(shot $id $below) below=$id; set -- "$@" "$id Compressed root.hdd.$n"; test -e $K/root.hdd.$n || cp $K/root.hdd $K/root.hdd.$n; done; shots=$shots$(shot $TOP $below); describe "$@" "$TOP Compressed root.hdd"; }
+  $ many; put; (ulimit -n 40; vzctl convert $CTID | tail -n 1); ls $I | wc -l; test "$(files)" = "$then" && echo as it was; rm -r $K; mkdir $K; shots=
+  Container images are plain now
+  11
+  as it was
+
 What cannot be is refused, and nothing is lost.
 
   $ refused() { put; vzctl convert $CTID 2>&1 | sed "1d; s,/var/lib/vz/private/$CTID,P,"; diff -r $I $K; ls -A $P; }

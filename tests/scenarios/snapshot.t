@@ -109,6 +109,26 @@ To be looked at: by root of the node, who can do no harm with it, and cannot be 
   Umounting snapshot <2>
   Failed to umount snapshot <2>: is not mounted
 
+What cannot be switched to does no harm to what runs; what fails later on has it run again.
+
+  $ runs() { vzctl exec $CTID cat /lost; vzctl exec $CTID echo "$@"; }
+  $ broken() { cp --sparse=always "$I/root.hdd.$(id 3)" kept; "$@"; vzctl snapshot-switch $CTID --id $(id 3) 2>&1 | short | grep -v '^Sto'; cp --sparse=always kept "$I/root.hdd.$(id 3)"; rm kept; runs on; }
+  $ vzctl exec $CTID 'touch /dev/shm/memory'; broken dd if=/dev/zero of="$I/root.hdd.$(id 3)" bs=1k seek=1 count=1 conv=notrunc status=none
+  Switching to snapshot <3>
+  Failed to switch to snapshot: The image /var/lib/vz/private/N/root.hdd/root.hdd.<3> cannot be used: no ext4 file system
+  Failed to switch to snapshot <3>
+  lost
+  on
+  $ broken truncate -s 30M "$I/root.hdd.$(id 3)" | grep image; broken dd if=/dev/zero of="$I/root.hdd.$(id 3)" bs=4k seek=1 count=8000 conv=notrunc status=none | grep mended; vzctl exec $CTID 'ls /dev/shm'
+  Failed to switch to snapshot: The image /var/lib/vz/private/N/root.hdd/root.hdd.<3> cannot be used: its end is missing
+  Failed to switch to snapshot: The file system in /var/lib/vz/private/N/root.hdd/root.hdd.<3> cannot be mended by itself .* (re)
+  memory
+  $ printf '#!/bin/sh\nexit 3\n' > /etc/vz/conf/$CTID.umount; chmod 755 /etc/vz/conf/$CTID.umount; vzctl snapshot-switch $CTID --id $(id 3) >/dev/null 2>&1; echo $?; rm /etc/vz/conf/$CTID.umount; runs again; images
+  159
+  lost
+  again
+  root.hdd.{1} root.hdd.{2} root.hdd.{3} {1}.ve.conf {2}.ve.conf
+
 Back to the second, with its configuration; what came later is lost. It was running: it is stopped.
 
   $ vzctl snapshot-switch $CTID --id $(id 2) --must-resume 2>&1 | short; vzctl snapshot-switch $CTID --id $(id 9) 2>&1 | short
@@ -116,13 +136,14 @@ Back to the second, with its configuration; what came later is lost. It was runn
   Failed to switch to snapshot <2>
   Unable to find snapshot by uuid <9>
   Failed to switch to snapshot <9>
-  $ vzctl snapshot-switch $CTID --id $(id 2) | short
+  $ echo 'NAME="another"' >> $P/dump/$(id 2).ve.conf; sed -i 's,^VE_PRIVATE=.*,VE_PRIVATE="/elsewhere",' $P/dump/$(id 2).ve.conf; cp $C before; vzctl snapshot-switch $CTID --id $(id 2) | short; grep -h '^VE_PRIVATE\|^NAME' before $C | sort -u | wc -l; rm before
   Switching to snapshot <2>
   Storing /var/lib/vz/private/N/Snapshots.xml.tmp
   Killing container ...
   Container was stopped
   Container is unmounted
   Container has been successfully switched to another snapshot
+  1
   $ vzctl status $CTID | short; grep ^DESCRIPTION $C $C.old | sed 's/.*conf//'; list -H -o uuid,current; vzctl start $CTID >/dev/null 2>&1; vzctl exec $CTID 'md5sum -c /big.md5; test -e /lost || echo gone'
   CTID N exist unmounted down
   :DESCRIPTION="second"
@@ -157,7 +178,7 @@ Another size, another layout, the end.
   $ vzctl convert $CTID --layout simfs; vzctl snapshot-mount $CTID --id $(id 1) --target $T >/dev/null; vzctl destroy $CTID | short | sed "s,$T,TARGET,"; vzctl snapshot-umount $CTID --id $(id 1) >/dev/null
   CT has snapshots (delete them first)
   Snapshot <1> is currently mounted at TARGET (umount first)
-  $ vzctl snapshot-delete $CTID --id $(id 2) | short; list -H -o parent_uuid,uuid; images
+  $ mkdir $P/dump/$(id 2); touch $P/dump/$(id 2)/page; vzctl snapshot-delete $CTID --id $(id 2) | short; list -H -o parent_uuid,uuid; images
   Deleting snapshot <2>
   Storing /var/lib/vz/private/N/Snapshots.xml.tmp
   Snapshot <2> has been successfully deleted

@@ -187,7 +187,8 @@ pub fn run(
     }
     check_it_is_there(command, request, &container).inspect_err(|_| {
         if !container.configured && !command.needs_no_lock() && !request.skip_lock {
-            container.remove_stale_lock();
+            // It is said below that there is no such container; what is left stays for the next one.
+            let _ = destroy::remove_traces(&container, output);
         }
     })?;
     options.cover_passwords()?;
@@ -264,7 +265,10 @@ fn take_lock<'a>(
     *container = Container::load(request.node, request.id)?;
     check_it_is_there(command, request, container)?;
     if !container.root.as_os_str().is_empty() {
-        teardown::recover(container, output)?;
+        // Without the lock nobody can tell what was left from what is under way.
+        if !request.skip_lock {
+            teardown::recover(container, output)?;
+        }
         vzmon::ensure(container, output);
     }
     Ok(lock)

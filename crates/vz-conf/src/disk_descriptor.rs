@@ -224,6 +224,18 @@ impl DiskDescriptor {
     }
 }
 
+impl DiskDescriptor {
+    /// The file's bytes: such as [`DiskDescriptor::parse`] takes.
+    ///
+    /// # Errors
+    /// [`DescriptorError`] says why it would not: there are too many images in it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let bytes = self.to_string().into_bytes();
+        Self::parse(&bytes)?;
+        Ok(bytes)
+    }
+}
+
 /// As ploop writes it.
 impl fmt::Display for DiskDescriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

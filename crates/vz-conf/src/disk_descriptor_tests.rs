@@ -142,3 +142,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_could_not_be_read_again_is_not_written() {
+    let mut disk = DiskDescriptor::plain(1 << 30, "root.hdd").unwrap();
+    let id: Uuid = "00000001-0000-0000-0000-000000000001".parse().unwrap();
+    disk.add_snapshot(&id, &format!("root.hdd.{id}")).unwrap();
+    assert_eq!(DiskDescriptor::parse(&disk.to_bytes().unwrap()).unwrap(), disk);
+    let (image, shot) = (disk.images[0].clone(), disk.shots[0].clone());
+    disk.images.extend(std::iter::repeat_n(image, 4000));
+    disk.shots.extend(std::iter::repeat_n(shot, 4000));
+    assert!(matches!(disk.to_bytes(), Err(DescriptorError::Long)));
+}

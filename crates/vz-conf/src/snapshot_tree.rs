@@ -101,6 +101,17 @@ impl SnapshotTree {
         }
     }
 
+    /// The file's bytes: such as [`SnapshotTree::parse`] takes.
+    ///
+    /// # Errors
+    /// [`DescriptorError`] says why it would not: there are too many of them, or what is told of them is
+    /// too long.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let bytes = self.to_string().into_bytes();
+        Self::parse(&bytes)?;
+        Ok(bytes)
+    }
+
     /// All of them.
     pub fn snapshots(&self) -> &[Snapshot] {
         &self.snapshots

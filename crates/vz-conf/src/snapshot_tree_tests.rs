@@ -155,3 +155,12 @@ proptest! {
         let _ = SnapshotTree::parse(&bytes);
     }
 }
+
+#[test]
+fn what_could_not_be_read_again_is_not_written() {
+    let mut tree = SnapshotTree::default();
+    tree.add(new(A, "a", &"x".repeat(900_000))).unwrap();
+    assert_eq!(SnapshotTree::parse(&tree.to_bytes().unwrap()).unwrap(), tree);
+    tree.add(new(B, "b", &"&".repeat(200_000))).unwrap();
+    assert!(matches!(tree.to_bytes(), Err(DescriptorError::Long)));
+}

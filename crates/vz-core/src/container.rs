@@ -174,12 +174,6 @@ impl<'n> Container<'n> {
         }
     }
 
-    /// Removes the lock that a killed destroy has left as the last trace of a container.
-    pub fn remove_stale_lock(&self) {
-        // What cannot be removed is said by the command that next wants the lock.
-        let _ = self.node.lock_path(self.id).map(|path| lock::remove_stale(&path));
-    }
-
     /// vzevent, which finishes what the container did by itself, is waited for: nobody has called it.
     fn take_lock(&self, path: &Path) -> io::Result<Outcome> {
         /// Longer than it takes to clear away, or to start again.

@@ -6,15 +6,17 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag};
+use vz_conf::new_file::remove_if_there;
 use vz_sys::{beneath, inode_flags};
 
 /// How many directories of the way down are held open.
@@ -72,6 +74,19 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), RemoveErr
         }
     }
     Err(RemoveError::Changing(name.into()))
+}
+
+/// Removes what lies at `path`, a directory with all below it; that nothing lies there is no error.
+///
+/// # Errors
+/// Those of unlink(2); of a directory, [`RemoveError`].
+pub fn remove_path(path: &Path) -> io::Result<()> {
+    match remove_if_there(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {}
+        other => return other,
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    remove_tree(File::open(parent)?.as_fd(), name).map_err(io::Error::other)
 }
 
 /// How a walk ended.

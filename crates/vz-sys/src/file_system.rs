@@ -45,14 +45,20 @@ const SUPERBLOCK_SIZE: usize = 1024;
 const BLOCKS_LOW: usize = 0x4;
 const LOG_BLOCK_SIZE: usize = 0x18;
 const MAGIC: usize = 0x38;
+const FEATURE_COMPAT: usize = 0x5c;
 const FEATURE_INCOMPAT: usize = 0x60;
 const FEATURE_RO_COMPAT: u64 = 0x64;
+const JOURNAL_INODE: usize = 0xe0;
+const JOURNAL_DEVICE: usize = 0xe4;
 const BLOCKS_HIGH: usize = 0x150;
+const MOUNT_OPTIONS: std::ops::Range<usize> = 0x200..0x240;
 const USER_QUOTA_INODE: u64 = 0x240;
 const GROUP_QUOTA_INODE: u64 = 0x244;
 const RO_COMPAT_QUOTA: u32 = 0x100;
 const EXT4_MAGIC: u16 = 0xef53;
+const COMPAT_HAS_JOURNAL: u32 = 0x4;
 const INCOMPAT_64BIT: u32 = 0x80;
+const INCOMPAT_MMP: u32 = 0x100;
 
 /// How large an ext4 file system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,10 +89,7 @@ pub fn ext4_size(device: &std::fs::File) -> io::Result<Size> {
 }
 
 fn parse_superblock(superblock: &[u8; SUPERBLOCK_SIZE]) -> Option<Size> {
-    let word = |at: usize| {
-        let bytes = superblock.get(at..at + 4)?;
-        Some(u32::from_le_bytes(bytes.try_into().ok()?))
-    };
+    let word = |at| word(superblock, at);
     let magic = superblock.get(MAGIC..MAGIC + 2)?;
     if magic != EXT4_MAGIC.to_le_bytes() {
         return None;
@@ -99,6 +102,47 @@ fn parse_superblock(superblock: &[u8; SUPERBLOCK_SIZE]) -> Option<Size> {
     };
     let blocks = high | u64::from(word(BLOCKS_LOW)?);
     Some(Size { blocks, block_size: 1024 << exponent })
+}
+
+fn word(superblock: &[u8; SUPERBLOCK_SIZE], at: usize) -> Option<u32> {
+    let bytes = superblock.get(at..at + 4)?;
+    Some(u32::from_le_bytes(bytes.try_into().ok()?))
+}
+
+/// What a superblock has done by whoever mounts or mends the file system, beyond its own blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demands {
+    /// Its journal is on another device, which is opened and written to.
+    pub external_journal: bool,
+    /// Each mount waits, up to some minutes, whether others write to it (`mmp`).
+    pub mount_protection: bool,
+    /// The mount options that are obeyed before those of the mount (tune2fs(8), `-E mount_opts`): all of
+    /// the field, when no NUL ends it.
+    pub mount_options: Vec<u8>,
+}
+
+/// Reads what the ext4 file system on a device or in an image demands; `None` where there is none.
+///
+/// # Errors
+/// Those of pread(2).
+pub fn ext4_demands(device: &std::fs::File) -> io::Result<Option<Demands>> {
+    let mut superblock = [0; SUPERBLOCK_SIZE];
+    match device.read_exact_at(&mut superblock, SUPERBLOCK) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    Ok(parse_superblock(&superblock).and_then(|_| demands(&superblock)))
+}
+
+fn demands(superblock: &[u8; SUPERBLOCK_SIZE]) -> Option<Demands> {
+    let has_journal = word(superblock, FEATURE_COMPAT)? & COMPAT_HAS_JOURNAL != 0;
+    let is_inside = word(superblock, JOURNAL_INODE)? != 0 && word(superblock, JOURNAL_DEVICE)? == 0;
+    let options = superblock.get(MOUNT_OPTIONS)?;
+    Some(Demands {
+        external_journal: has_journal && !is_inside,
+        mount_protection: word(superblock, FEATURE_INCOMPAT)? & INCOMPAT_MMP != 0,
+        mount_options: options.split(|byte| *byte == 0).next().unwrap_or(options).to_vec(),
+    })
 }
 
 /// Says whether the ext4 file system on a device or in an image counts what users and groups hold,

@@ -20,7 +20,7 @@ use vz_sys::beneath;
 
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
-use crate::layout::ploop::genuine::{self, Disk, Flat, Form};
+use crate::layout::ploop::genuine::{self, Disk, Form};
 use crate::layout::ploop::{self, IMAGE};
 use crate::lifecycle::destroy::discard;
 use crate::report::{Counter, Report, Silent};
@@ -90,7 +90,7 @@ pub fn mount_top(container: &Container<'_>, report: &mut dyn Report) -> Result<O
     let new = new_directory(&container.private);
     discard(&new, report)?;
     let mounted = make_directory(&new)
-        .and_then(|()| write_all(container, &new, vec![(IMAGE.into(), disk.top()?)], report))
+        .and_then(|()| write_all(container, &disk, &new, report))
         .and_then(|()| ploop::mount_image(&new.join(IMAGE)));
     let removed = discard(&new, &mut Silent);
     let mounted = mounted?;
@@ -104,19 +104,18 @@ fn make_directory(path: &Path) -> Result<()> {
 
 /// Makes the new directory, whole and on disk.
 fn fill(container: &Container<'_>, disk: &Disk, new: &Path, report: &mut dyn Report) -> Result<()> {
-    let flats = disk.all()?;
-    let size = flats.first().map_or(0, |(_, flat)| flat.size());
-    let descriptor = disk.plain_descriptor(size)?;
+    let exit = Exit::PloopConvertFailed;
+    let path = new.join(FILE_NAME);
+    let mut size = 0;
+    for (_, id) in disk.images()?.iter().take(1) {
+        size = disk.flat(id)?.size();
+    }
+    let descriptor = disk.plain_descriptor(size)?.to_bytes();
+    let descriptor = descriptor.map_err(std::io::Error::other).at(exit, "Cannot write", &path)?;
     make_directory(new)?;
     keep_others(disk, new)?;
-    write_all(container, new, flats, report)?;
-    let path = new.join(FILE_NAME);
-    let bytes = descriptor.to_string();
-    ploop::write_descriptor(new, bytes.as_bytes()).at(
-        Exit::PloopConvertFailed,
-        "Cannot write",
-        &path,
-    )
+    write_all(container, disk, new, report)?;
+    ploop::write_descriptor(new, &descriptor).at(exit, "Cannot write", &path)
 }
 
 /// Files of root.hdd that are no part of the disk are the admin's: they get a name in the new
@@ -160,13 +159,14 @@ fn keep(disk: &Disk, name: &OsStr, place: std::os::fd::BorrowedFd<'_>) -> nix::R
 /// Writes the images, has their file systems mended, and puts them on disk.
 fn write_all(
     container: &Container<'_>,
+    disk: &Disk,
     new: &Path,
-    mut flats: Vec<(String, Flat)>,
     report: &mut dyn Report,
 ) -> Result<()> {
-    let total = check_space(new, &mut flats)?;
+    let total = check_space(disk, new)?;
+    let images = disk.images()?;
     let mut counter = Counter::new(report, Some(total));
-    for (name, flat) in &mut flats {
+    for (name, id) in &images {
         let path = new.join(name);
         let options = &mut File::options();
         let file = options.write(true).create_new(true).mode(0o600).open(&path).at(
@@ -174,11 +174,11 @@ fn write_all(
             "Cannot make",
             &path,
         )?;
-        flat.write(&file, &mut |bytes| counter.add(bytes))?;
+        disk.flat(id)?.write(&file, &mut |bytes| counter.add(bytes))?;
     }
     drop(counter);
     let limit = container.config.diskspace.as_ref().map(|space| space.hard.saturating_mul(1024));
-    for (name, _) in &flats {
+    for (name, _) in &images {
         settle(&new.join(name), limit, report)?;
     }
     Ok(())
@@ -198,15 +198,17 @@ fn settle(path: &Path, limit: Option<u64>, report: &mut dyn Report) -> Result<()
 }
 
 /// Whether there is room for all data, where it cannot be shared with the old images. Returns how much
-/// data there is, in bytes.
-fn check_space(new: &Path, flats: &mut [(String, Flat)]) -> Result<u64> {
-    let mut total = 0_u64;
-    for (_, flat) in flats.iter_mut() {
-        total = total.saturating_add(flat.data()?);
-    }
+/// data there is, in bytes. All images are looked through for that: what cannot be read is told here.
+fn check_space(disk: &Disk, new: &Path) -> Result<u64> {
     let exit = Exit::PloopConvertFailed;
     let probe = tempfile::tempfile_in(new).at(exit, "Cannot make a file in", new)?;
-    if flats.iter().any(|(_, flat)| flat.can_share(&probe)) {
+    let (mut total, mut shares) = (0_u64, false);
+    for (_, id) in disk.images()? {
+        let mut flat = disk.flat(&id)?;
+        total = total.saturating_add(flat.data()?);
+        shares |= flat.can_share(&probe);
+    }
+    if shares {
         return Ok(total);
     }
     let status = nix::sys::statvfs::statvfs(new).at(exit, "Cannot look at", new)?;

@@ -7,6 +7,7 @@ use std::fs;
 use vz_conf::ctid::Ctid;
 
 use super::*;
+use crate::lifecycle::{destroy, teardown};
 use crate::node::Node;
 
 struct Place {
@@ -20,7 +21,7 @@ impl Place {
     fn new(layout: &str, areas: &[(&str, &str)]) -> Place {
         let top = tempfile::tempdir().unwrap();
         fs::create_dir_all(top.path().join("etc/vz/conf")).unwrap();
-        let global = "VE_PRIVATE=/p/$VEID\nVE_ROOT=/r/$VEID\n";
+        let global = "VE_PRIVATE=/p/$VEID\nVE_ROOT=/r/$VEID\nLOCKDIR=/lock\n";
         fs::write(top.path().join("etc/vz/vz.conf"), global).unwrap();
         for (name, content) in areas {
             fs::create_dir_all(top.path().join("p").join(name).join(content)).unwrap();
@@ -70,6 +71,28 @@ fn the_configuration_decides_forward_or_back() {
         finish(&place.container()).unwrap();
         assert_eq!(place.content(), expected, "{layout} {areas:?}, again");
     }
+}
+
+#[test]
+fn what_was_never_whole_goes_with_the_next_command() {
+    for areas in [vec![("7", "old"), ("7.tmp", "half")], vec![("7", "old"), ("7.tmp", "")]] {
+        let place = Place::new("simfs", &areas);
+        teardown::recover(&place.container(), &mut Silent).unwrap();
+        assert_eq!(place.content(), "old", "{areas:?}");
+    }
+}
+
+#[test]
+fn without_a_configuration_it_goes_when_nobody_is_at_work() {
+    let place = Place::new("simfs", &[("7", ""), ("7.tmp", "half")]);
+    fs::remove_file(place.top.path().join("etc/vz/conf/7.conf")).unwrap();
+    let (container, left) = (place.container(), place.top.path().join("p/7.tmp"));
+    let lock = container.lock(&mut Silent).unwrap();
+    destroy::remove_traces(&container, &mut Silent).unwrap();
+    assert!(left.exists() && container.private.exists());
+    drop(lock);
+    destroy::remove_traces(&container, &mut Silent).unwrap();
+    assert!(!left.exists() && !container.private.exists());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The files come into `VE_PRIVATE.tmp`, which becomes the private area by one rename when all of
 //! it is there; the configuration is written just before that. So a create that was killed leaves
-//! either nothing that counts, or a container that can be destroyed; the next create of the same
+//! either nothing that counts, or a container that can be destroyed; the next command on the same
 //! CTID takes away what it left.
 
 use std::fs::File;

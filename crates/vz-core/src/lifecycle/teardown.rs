@@ -17,7 +17,7 @@ use crate::error::{Context, Error, OsText, Result};
 use crate::group::{self, Place};
 use crate::layout::ploop::resize;
 use crate::lifecycle::stop::open_init;
-use crate::lifecycle::{console, convert, mounting, snapshot};
+use crate::lifecycle::{console, convert, destroy, mounting, snapshot};
 use crate::limits::{self, InForce};
 use crate::old_cgroup;
 use crate::report::Report;
@@ -152,7 +152,12 @@ fn thaw(container: &Container<'_>, state: &State) {
 /// As [`all`].
 pub fn recover(container: &Container<'_>, report: &mut dyn Report) -> Result<bool> {
     convert::finish(container)?;
-    for finished in [snapshot::recover(container), resize::finish(container)] {
+    // Without a configuration it is a create's to find, which says so.
+    let unfinished = match container.configured {
+        true => destroy::discard_unfinished(container, report),
+        false => Ok(()),
+    };
+    for finished in [unfinished, snapshot::recover(container), resize::finish(container)] {
         if let Err(error) = finished {
             // It stays as it is; whatever was called may still be done.
             report.error(&error.to_string());

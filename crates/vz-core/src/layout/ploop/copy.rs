@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::unistd::Whence;
 use vz_sys::reflink;
 
+use super::frozen;
 use crate::cancel;
 use crate::error::{Context, Error, Result};
 use vz_conf::exit::Exit;
@@ -93,16 +95,20 @@ impl Copying<'_> {
         }
     }
 
-    /// Makes the copy what the image is now, by writing what differs and nothing else.
+    /// Makes the copy what the image is now, by writing what differs and nothing else. All of both is read
+    /// for that; `until` is when it is given up.
     ///
     /// # Errors
-    /// As [`Copying::fill`].
-    pub fn refresh(&self) -> Result<()> {
+    /// As [`Copying::fill`], and when there was not the time.
+    pub fn refresh(&self, until: Option<Instant>) -> Result<()> {
         let size = named(self.source.metadata())?.len();
         let mut windows = (vec![0; WINDOW], vec![0; WINDOW]);
         let mut offset = 0;
         while offset < size {
             cancel::check()?;
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Err(too_large());
+            }
             let data = named(next_data(self.source, offset, size))?;
             let (start, end) = data.unwrap_or((size, size));
             named(clear(self.copy, offset, start))?;
@@ -134,6 +140,16 @@ impl Copying<'_> {
         }
         Ok(())
     }
+}
+
+/// Of an image that nobody may write to for as long as it takes to look through all of it.
+pub(super) fn too_large() -> Error {
+    let limit = frozen::LIMIT.as_secs();
+    let text = format!(
+        "The image is too large to be compared with its copy in the {limit} s that a container may be \
+         frozen for (stop the container)"
+    );
+    Error::Refused(Exit::PloopMountFailed, text)
 }
 
 fn named<T>(done: io::Result<T>) -> Result<T> {
@@ -222,7 +238,9 @@ mod tests {
         source.write_all_at(&[2; 5], SIZE - 5).unwrap();
         clear(&source, 0, 2 << 20).unwrap();
         clear(&source, (31 << 20) + 4096, 32 << 20).unwrap();
-        both.refresh().unwrap();
+        let late = both.refresh(Some(Instant::now())).unwrap_err().to_string();
+        assert!(late.contains("in the 120 s") && content(&source) != content(&copy), "{late}");
+        both.refresh(None).unwrap();
         assert!(content(&source) == content(&copy));
         assert_eq!(copy.metadata().unwrap().len(), SIZE);
         assert!(copy.metadata().unwrap().blocks() <= source.metadata().unwrap().blocks() + 64);

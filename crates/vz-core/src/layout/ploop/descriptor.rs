@@ -50,11 +50,18 @@ pub fn load_or_plain(directory: &Path, size: u64) -> Result<DiskDescriptor> {
 /// When it cannot be written.
 pub fn store(directory: &Path, disk: &DiskDescriptor) -> Result<()> {
     let path = directory.join(FILE_NAME);
-    write_file(directory, &path, disk.to_string().as_bytes()).at(
-        Exit::PloopCreateFailed,
-        "Cannot write",
-        &path,
-    )
+    let bytes = bytes(directory, disk)?;
+    write_file(directory, &path, &bytes).at(Exit::PloopCreateFailed, "Cannot write", &path)
+}
+
+/// What is written of a descriptor: nothing that could not be read again.
+///
+/// # Errors
+/// When there is such a thing in it, or too much.
+pub fn bytes(directory: &Path, disk: &DiskDescriptor) -> Result<Vec<u8>> {
+    let path = directory.join(FILE_NAME);
+    let bytes = disk.to_bytes().map_err(io::Error::other);
+    bytes.at(Exit::PloopCreateFailed, "Cannot write", &path)
 }
 
 /// Writes a file of the image's directory, whole or not at all.

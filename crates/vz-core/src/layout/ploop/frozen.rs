@@ -7,13 +7,13 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vz_sys::clone::{self, Process, Request};
 use vz_sys::{file_system, pidfd};
 
 /// How long it may hold still.
-const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// How long the child is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,6 +23,7 @@ pub struct Frozen<'a> {
     top: BorrowedFd<'a>,
     holder: Process,
     line: UnixStream,
+    until: Instant,
     thawed: bool,
 }
 
@@ -36,9 +37,10 @@ impl<'a> Frozen<'a> {
         for end in [&line, &theirs] {
             end.set_read_timeout(Some(LIMIT))?;
         }
+        let until = Instant::now() + LIMIT;
         let holder = clone::spawn(&Request::default(), || hold(top, &theirs))?;
         drop(theirs);
-        let mut frozen = Frozen { top, holder, line, thawed: false };
+        let mut frozen = Frozen { top, holder, line, until, thawed: false };
         let mut answer = [0; 4];
         frozen.line.read_exact(&mut answer)?;
         match i32::from_le_bytes(answer) {
@@ -49,6 +51,11 @@ impl<'a> Frozen<'a> {
                 Err(io::Error::from_raw_os_error(errno))
             }
         }
+    }
+
+    /// When it goes on by itself, at the earliest.
+    pub fn until(&self) -> Instant {
+        self.until
     }
 
     /// Lets it go on.

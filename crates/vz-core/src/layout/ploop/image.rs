@@ -12,6 +12,7 @@ use vz_sys::file_system;
 use vz_sys::loopdev::{self, Device, LoopDevices};
 use vz_sys::mount::{self, Attributes, Setting};
 
+use super::demands::refuse_harmful;
 use crate::error::{Context, Error, Result};
 
 /// Makes the empty image: a hole of `size` bytes.
@@ -112,6 +113,7 @@ pub fn mount(image: &Path, options: Option<&str>, user_quota: bool) -> Result<Ow
         .parse()
         .map_err(|error| Error::Refused(Exit::PloopMountFailed, format!("MOUNT_OPTS: {error}")))?;
     let file = open(image)?;
+    refuse_harmful(image)?;
     // Kept until it is mounted: the kernel detaches it when the last one who has it is gone.
     let device = attach(image, &file)?;
     let source = source(&device);
@@ -143,6 +145,7 @@ pub fn mount_read_only(image: &Path) -> Result<OwnedFd> {
         "Cannot open the image",
         image,
     )?;
+    refuse_harmful(image)?;
     let options =
         loopdev::Options { autoclear: true, read_only: true, ..loopdev::Options::default() };
     let device =

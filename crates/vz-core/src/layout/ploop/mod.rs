@@ -7,6 +7,7 @@
 
 pub mod balloon;
 mod copy;
+mod demands;
 mod descriptor;
 mod frozen;
 pub mod genuine;

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vz_conf::disk_descriptor::{DiskDescriptor, Format};
 use vz_conf::exit::Exit;
@@ -14,12 +14,13 @@ use vz_conf::new_file::remove_if_there;
 use vz_conf::uuid::Uuid;
 use vz_sys::file_system;
 
-use super::copy::Copying;
-use super::frozen::Frozen;
+use super::copy::{Copying, too_large};
+use super::frozen::{self, Frozen};
 use super::resize::Mounted;
 use super::{A_MOMENT, IMAGE, descriptor, directory, image, image_path, tools};
 use crate::container::Container;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, OsText, Result};
+use crate::remove_tree::remove_path;
 
 /// The name of a snapshot's image in its directory.
 pub(super) fn name(id: &Uuid) -> String {
@@ -64,6 +65,8 @@ pub fn path(container: &Container<'_>, id: &Uuid) -> Result<Option<PathBuf>> {
 pub fn take(container: &Container<'_>, id: &Uuid) -> Result<()> {
     let path = directory(&container.private).join(name(id));
     let own = image_path(&container.private);
+    // Once the snapshot counts it must be possible to list it.
+    descriptor::bytes(&directory(&container.private), &listed(container, id)?)?;
     let (source, copy) = (image::open(&own)?, make(&path)?);
     let both = Copying { source: &source, copy: &copy };
     let patience = if container.is_mounted() { Duration::ZERO } else { A_MOMENT };
@@ -108,7 +111,9 @@ fn copy_mounted(both: &Copying<'_>, mounted: &Mounted) -> Result<()> {
     if !shares {
         both.fill()?;
         // What has changed until then is in memory, and on disk, before the container has to wait.
-        both.refresh()?;
+        let begin = Instant::now();
+        both.refresh(None)?;
+        require_time(begin.elapsed())?;
     }
     let frozen = |done: io::Result<_>| {
         done.context(Exit::PloopMountFailed, || "Cannot freeze the file system".into())
@@ -118,9 +123,18 @@ fn copy_mounted(both: &Copying<'_>, mounted: &Mounted) -> Result<()> {
         .context(Exit::PloopMountFailed, || "Cannot freeze the file system".into())?;
     match shares {
         true if both.share()? => {}
-        _ => both.refresh()?,
+        _ => both.refresh(Some(still.until()))?,
     }
     frozen(still.thaw())
+}
+
+/// The container does not have to wait for what would not come to its end: once more all of the image is
+/// looked through, and that has just taken so long.
+fn require_time(taken: Duration) -> Result<()> {
+    match taken < frozen::LIMIT {
+        true => Ok(()),
+        false => Err(too_large()),
+    }
 }
 
 fn sync(both: &Copying<'_>, mounted: &Mounted) -> io::Result<()> {
@@ -145,12 +159,17 @@ pub fn thaw(container: &Container<'_>) {
 /// # Errors
 /// When the descriptor cannot be read or written.
 pub fn list(container: &Container<'_>, id: &Uuid) -> Result<()> {
+    descriptor::store(&directory(&container.private), &listed(container, id)?)
+}
+
+/// The descriptor with the snapshot `id`.
+fn listed(container: &Container<'_>, id: &Uuid) -> Result<DiskDescriptor> {
     let mut disk = read(container)?;
     if disk.image(id).is_none() {
         let refused = |error| Error::Refused(Exit::PloopCreateFailed, format!("{id}: {error}"));
         disk.add_snapshot(id, &name(id)).map_err(refused)?;
     }
-    descriptor::store(&directory(&container.private), &disk)
+    Ok(disk)
 }
 
 /// Takes the image of a snapshot away, if there is one.
@@ -171,7 +190,7 @@ pub fn forget(container: &Container<'_>, id: &Uuid) -> Result<()> {
         // A descriptor that was written by hand may name it twice.
         if disk.images.iter().all(|image| image.file != file) {
             let path = directory(&container.private).join(file);
-            remove_if_there(&path).at(Exit::SnapshotDeleteFailed, "Cannot remove", &path)?;
+            remove_path(&path).at(Exit::SnapshotDeleteFailed, "Cannot remove", &path)?;
         }
     }
     if disk == before {
@@ -186,13 +205,31 @@ pub fn forget(container: &Container<'_>, id: &Uuid) -> Result<()> {
 /// The step that failed.
 pub fn prepare(container: &Container<'_>, snapshot: &Path) -> Result<()> {
     let path = waiting_path(container);
-    let (source, copy) = (image::open(snapshot)?, make(&path)?);
+    let source = image::open(snapshot)?;
+    require_whole(snapshot, &source)?;
+    let copy = make(&path)?;
     copy_still(&Copying { source: &source, copy: &copy })?;
+    // What cannot be mounted is found out while the container still has what it had.
+    tools::check_copy(&path, snapshot)?;
     copy.sync_all().and_then(|()| sync_directory(container)).at(
         Exit::NoDiskSpace,
         "Cannot sync",
         &path,
     )
+}
+
+/// An image that was cut off is not worth copying.
+fn require_whole(path: &Path, image: &File) -> Result<()> {
+    let refused = |why: &str| {
+        let text = format!("The image {} cannot be used: {why}", path.display());
+        Err(Error::Refused(Exit::SnapshotSwitchFailed, text))
+    };
+    let length = image.metadata().at(Exit::SnapshotSwitchFailed, "Cannot look at", path)?.len();
+    match file_system::ext4_size(image) {
+        Ok(size) if size.bytes() <= length => Ok(()),
+        Ok(_) => refused("its end is missing"),
+        Err(error) => refused(&OsText(error).to_string()),
+    }
 }
 
 /// Takes back what [`prepare`] has made.
@@ -286,4 +323,17 @@ pub fn place(snapshot: &Path) -> Result<Option<Place>> {
         .and_then(vz_sys::mount_table::mounts_of_device)
         .at(Exit::SnapshotMountFailed, "Cannot look for mounts of", snapshot)?;
     Ok(Some(Place { device: format!("/dev/loop{}", device.number()), targets }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_not_frozen_for_what_takes_too_long() {
+        assert!(require_time(frozen::LIMIT / 2).is_ok());
+        assert!(require_time(frozen::LIMIT).is_err_and(|error| {
+            error.to_string().contains("120 s") && error.exit() == Exit::PloopMountFailed
+        }));
+    }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use vz_conf::exit::Exit;
 use vz_sys::child;
 
+use super::demands::refuse_harmful;
 use crate::description::PATH;
 use crate::error::{Error, Result};
 
@@ -35,7 +36,17 @@ pub fn make_file_system(image: &Path) -> Result<()> {
 /// # Errors
 /// When it cannot be mended so.
 pub fn check_file_system(image: &Path) -> Result<()> {
-    mend(image, &["-p"]).map_err(|text| Error::Refused(Exit::PloopMountFailed, text))
+    check_copy(image, image)
+}
+
+/// The same with a copy, which what is said names by what it was made `of`.
+///
+/// # Errors
+/// As [`check_file_system`].
+pub fn check_copy(copy: &Path, of: &Path) -> Result<()> {
+    // e2fsck writes to a journal wherever it finds it.
+    refuse_harmful(of)?;
+    mend(copy, &["-p"], of).map_err(|text| Error::Refused(Exit::PloopMountFailed, text))
 }
 
 /// Has the file system in the image count what users and groups hold, from now on and from the
@@ -62,7 +73,7 @@ pub fn count_users(image: &Path) -> Result<()> {
 /// # Errors
 /// What e2fsck or resize2fs says.
 pub fn resize_file_system(image: &Path, size: u64) -> Result<(), String> {
-    mend(image, &["-f", "-p"])?;
+    mend(image, &["-f", "-p"], image)?;
     let output = run(tool("resize2fs").arg("-p").arg(image).arg(format!("{}K", size >> 10)))?;
     match output.status.success() {
         true => Ok(()),
@@ -71,9 +82,9 @@ pub fn resize_file_system(image: &Path, size: u64) -> Result<(), String> {
 }
 
 /// Codes of e2fsck above 2 mean that it could not (e2fsck(8)).
-fn mend(image: &Path, options: &[&str]) -> Result<(), String> {
+fn mend(image: &Path, options: &[&str], shown: &Path) -> Result<(), String> {
     let failed = |text: String| {
-        let image = image.display();
+        let image = shown.display();
         format!("The file system in {image} cannot be mended by itself ({text}): run e2fsck on it")
     };
     match run(tool("e2fsck").args(options).arg(image)).map_err(failed)?.status.code() {

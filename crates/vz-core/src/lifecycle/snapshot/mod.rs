@@ -26,6 +26,7 @@ use vz_conf::uuid::Uuid;
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
 use crate::layout::ploop::snapshot as image;
+use crate::remove_tree::remove_path;
 use crate::report::Report;
 
 pub use create::{Create, create};
@@ -127,9 +128,10 @@ fn store_waiting(
 }
 
 fn write_waiting(path: &Path, tree: &SnapshotTree) -> io::Result<()> {
+    let bytes = tree.to_bytes().map_err(io::Error::other)?;
     remove_if_there(path)?;
     let mut file = File::create_new(path)?;
-    file.write_all(tree.to_string().as_bytes())?;
+    file.write_all(&bytes)?;
     file.sync_all()
 }
 
@@ -234,7 +236,8 @@ fn settle(container: &Container<'_>, id: &Uuid) -> Result<()> {
     }
     image::forget(container, id)?;
     for path in [configuration_path(container, id), dump_path(container, id)] {
-        remove_if_there(&path).at(Exit::SnapshotDeleteFailed, "Cannot remove", &path)?;
+        // A directory as well: left there, each command after this one would fail by it.
+        remove_path(&path).at(Exit::SnapshotDeleteFailed, "Cannot remove", &path)?;
     }
     Ok(())
 }

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use vz_conf::config::Config;
+use vz_conf::disk_descriptor::LONGEST;
+use vz_conf::error::ParseError;
 use vz_conf::exit::Exit;
 use vz_conf::file::ConfFile;
-use vz_conf::layout::Layout;
-use vz_conf::param::Scope;
 use vz_conf::snapshot_tree::SnapshotTree;
 use vz_conf::uuid::Uuid;
 
@@ -18,10 +17,15 @@ use super::{
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
 use crate::layout::ploop::resize;
-use crate::lifecycle::{mounting, stop, teardown};
+use crate::lifecycle::{mounting, start, stop, teardown};
 use crate::report::Report;
 
 const EXIT: Exit = Exit::SnapshotSwitchFailed;
+
+/// Keys that no snapshot brings back. Where the container's files lie, whose ids they have and how it is
+/// called has been arranged with the node and its other containers; all else is what it was.
+const OWN: [&str; 7] =
+    ["VEID", "VE_ROOT", "VE_PRIVATE", "VE_LAYOUT", "LOCAL_UID", "LOCAL_GID", "NAME"];
 
 /// Where to go back to, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +43,7 @@ pub struct Switch {
 /// Switches the container to a snapshot; one that runs is killed. The lock is held by the caller.
 ///
 /// # Errors
-/// [`Exit::SnapshotSwitchFailed`].
+/// [`Exit::SnapshotSwitchFailed`]: the container is what it was, and runs when it did.
 pub fn switch(container: &Container<'_>, wanted: &Switch, report: &mut dyn Report) -> Result<()> {
     super::require_image(container, EXIT)?;
     container.require_places()?;
@@ -49,8 +53,14 @@ pub fn switch(container: &Container<'_>, wanted: &Switch, report: &mut dyn Repor
     let tree = load(container, EXIT).map_err(|error| failed(error, (EXIT, &last), report))?;
     let (tree, _) = find(tree, id, (EXIT, &last), report)?;
     let dump = dump_path(container, id).exists();
-    go(container, wanted, tree, dump, report)
-        .map_err(|error| failed(error, (EXIT, &last), report))?;
+    let runs = container.is_running()?;
+    if let Err(error) = go(container, wanted, tree, dump, report) {
+        let error = failed(error, (EXIT, &last), report);
+        if runs {
+            start_again(container, report)?;
+        }
+        return Err(error);
+    }
     // The image may have the size of another time, and the configuration not.
     if let Err(error) = resize::finish(container) {
         report.error(&format!("Warning: {error}"));
@@ -82,7 +92,7 @@ fn go(
     }
     let configuration = !wanted.skip_config && configuration_path(container, id).exists();
     if configuration {
-        check_configuration(container, id)?;
+        configuration_to_be(container, id, &container.file.to_bytes())?;
     }
     report.info(&format!("Switching to snapshot {id}"));
     tree.mark_current(Some(id));
@@ -93,7 +103,22 @@ fn go(
     ready.and(gone)
 }
 
-/// What it needs is copied while the container runs on.
+/// One that was stopped for a switch which came to nothing goes on with what it has.
+fn start_again(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
+    if container.is_running()? {
+        return Ok(());
+    }
+    // An umount script may be what has failed: it would again.
+    let options = start::Options { force: true, skip_remount: true, ..start::Options::default() };
+    if let Err(error) = start::start(container, options, report)
+        && let Some(line) = error.line()
+    {
+        report.error(&line);
+    }
+    Ok(())
+}
+
+/// What it needs is copied, and looked through, while the container runs on.
 fn prepare(
     container: &Container<'_>,
     path: &Path,
@@ -113,22 +138,30 @@ fn prepare(
     image::wait_unused(container)
 }
 
-/// A configuration that names another place would leave the container there, and its files here.
-fn check_configuration(container: &Container<'_>, id: &Uuid) -> Result<()> {
+/// What was kept with the snapshot, as it is to be the container's: less what has to stay its own.
+fn configuration_to_be(container: &Container<'_>, id: &Uuid, now: &[u8]) -> Result<ConfFile> {
     let path = configuration_path(container, id);
-    let file = ConfFile::parse(&super::read(&path).at(EXIT, "Cannot read", &path)?);
-    let context = container.node.text_context(container.id);
-    let (own, _) = Config::read(&file, &path, Scope::Container, &context);
-    let merged = container.node.config.merged_with(&own);
-    let private = merged.ve_private.as_deref().unwrap_or_default();
-    let private = container.node.path(vz_conf::config::expand_veid(private, container.id));
-    match matches!(own.ve_layout, Some(Layout::Ploop(_))) && private == container.private {
-        true => Ok(()),
-        false => refuse(
-            EXIT,
-            "The configuration in the snapshot has another VE_PRIVATE or VE_LAYOUT (use --skip-config)",
-        ),
+    let kept = super::read(&path).at(EXIT, "Cannot read", &path)?;
+    let refused = |why: &dyn std::fmt::Display| {
+        let shown = container.node.shown(&path);
+        Error::Refused(EXIT, format!("Cannot use {} (use --skip-config): {why}", shown.display()))
+    };
+    if kept.len() as u64 > LONGEST {
+        return Err(refused(&format!("it is longer than {LONGEST} bytes")));
     }
+    with_own(ConfFile::parse(&kept), &ConfFile::parse(now)).map_err(|error| refused(&error))
+}
+
+/// The configuration `kept` with what `now` says of [`OWN`].
+fn with_own(mut kept: ConfFile, now: &ConfFile) -> Result<ConfFile, ParseError> {
+    for key in OWN {
+        match now.get(key) {
+            own if own == kept.get(key) => {}
+            Some(own) => kept.set_only(key, &own)?,
+            None => drop(kept.remove(key)),
+        }
+    }
+    Ok(kept)
 }
 
 /// Puts all in place that was prepared. Whatever of it was done before stays as it is.
@@ -149,17 +182,37 @@ pub(super) fn go_forward(container: &Container<'_>, id: &Uuid, configuration: bo
 
 /// The configuration that it takes the place of is kept as `CTID.conf.old`, as ever.
 fn restore_configuration(container: &Container<'_>, id: &Uuid) -> Result<()> {
-    let (saved, path) = (configuration_path(container, id), container.node.conf_path(container.id));
-    let wanted = super::read(&saved).at(EXIT, "Cannot read", &saved)?;
+    let path = container.node.conf_path(container.id);
     let now = std::fs::read(&path).at(EXIT, "Cannot read", &path)?;
-    if wanted == now {
+    let wanted = configuration_to_be(container, id, &now)?;
+    if wanted.to_bytes() == now {
         return Ok(());
     }
     let not_saved = |error| Error::Refused(EXIT, format!("{error}"));
     let mut old = path.clone().into_os_string();
     old.push(".old");
     ConfFile::parse(&now).save(&PathBuf::from(old)).map_err(not_saved)?;
-    ConfFile::parse(&wanted).save(&path).map_err(not_saved)?;
+    wanted.save(&path).map_err(not_saved)?;
     let directory = container.node.conf_dir();
     super::sync(&directory).at(EXIT, "Cannot sync", &directory)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails so")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_ids_and_the_name_stay_the_containers_own() {
+        let now = "VE_ROOT=\"/r/$VEID\"\nVE_PRIVATE=/new/7\nNAME=\"new\"\nLOCAL_UID=\"65536\"\n";
+        let kept = "# kept\nVE_ROOT=/r/$VEID\nVE_PRIVATE=\"/old/$VEID\"\nNAME=old\nNAME=older\n\
+                    VE_LAYOUT=simfs\nHOSTNAME=\"then\"\nLOCAL_UID=0\nLOCAL_GID=0\nDEVICES=\"c:1:3:rw\"\n";
+        let merge = |now: &ConfFile| with_own(ConfFile::parse(kept.as_bytes()), now).unwrap();
+        let merged = merge(&ConfFile::parse(now.as_bytes()));
+        let expected = "# kept\nVE_ROOT=/r/$VEID\nVE_PRIVATE=\"/new/7\"\nNAME=\"new\"\n\
+                        HOSTNAME=\"then\"\nLOCAL_UID=\"65536\"\nDEVICES=\"c:1:3:rw\"\n";
+        assert_eq!(String::from_utf8(merged.to_bytes()).unwrap(), expected);
+        // A killed switch does it again, on top of what it has saved.
+        assert_eq!(merge(&merged), merged);
+    }
 }

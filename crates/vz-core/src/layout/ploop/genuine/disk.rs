@@ -126,25 +126,16 @@ impl Disk {
         Ok(Disk { path, directory, descriptor })
     }
 
-    /// The image that is written to, without a partition table and with nothing below it.
+    /// The images: that which is written to first, then the snapshots. Each has the name that it gets,
+    /// and the identifier to open it by.
     ///
     /// # Errors
-    /// For images that make up no disk.
-    pub fn top(&self) -> Result<Flat> {
+    /// When it is not known which image is written to.
+    pub fn images(&self) -> Result<Vec<(String, Uuid)>> {
         let top = self.descriptor.top_image().map_err(|error| self.no_disk(&error))?;
-        self.flat(&top.id)
-    }
-
-    /// All of them so: that which is written to first, then the snapshots, each with the name it gets.
-    ///
-    /// # Errors
-    /// As [`Disk::top`].
-    pub fn all(&self) -> Result<Vec<(String, Flat)>> {
-        let mut all = vec![(IMAGE.to_owned(), self.top()?)];
-        for id in self.snapshots()? {
-            all.push((snapshot::name(&id), self.flat(&id)?));
-        }
-        Ok(all)
+        let mut images = vec![(IMAGE.to_owned(), top.id.clone())];
+        images.extend(self.snapshots()?.into_iter().map(|id| (snapshot::name(&id), id)));
+        Ok(images)
     }
 
     /// The identifiers of the snapshots.
@@ -171,7 +162,7 @@ impl Disk {
     /// each other, and the identifier that is usual today for what is written to.
     ///
     /// # Errors
-    /// As [`Disk::top`], and when that identifier is a snapshot's.
+    /// As [`Disk::flat`], and when that identifier is a snapshot's.
     pub fn plain_descriptor(&self, size: u64) -> Result<DiskDescriptor> {
         let top = self.descriptor.top_image().map_err(|error| self.no_disk(&error))?.id.clone();
         let mut plain = DiskDescriptor::plain(size, IMAGE)
@@ -200,7 +191,12 @@ impl Disk {
         failed(format!("{}: {error}", self.path.join(FILE_NAME).display()))
     }
 
-    fn flat(&self, id: &Uuid) -> Result<Flat> {
+    /// Opens an image, without a partition table and with nothing below it. It takes a descriptor for
+    /// each image that it lies on: of a disk with many snapshots only one can be open at a time.
+    ///
+    /// # Errors
+    /// For images that make up no disk.
+    pub fn flat(&self, id: &Uuid) -> Result<Flat> {
         let chain = self.descriptor.chain(id).map_err(|error| self.no_disk(&error))?;
         let mut layers = Vec::new();
         for image in &chain {

@@ -341,10 +341,11 @@ fn a_disk_with_a_snapshot() {
         ("root.hdd", [cluster(1), cluster(3), zeroes.clone()].concat()),
         (snapshot.as_str(), [cluster(1), cluster(2), zeroes].concat()),
     ];
-    let mut all = disk.all().unwrap();
-    assert_eq!(all.len(), 2);
-    for ((name, flat), (expected_name, bytes)) in all.iter_mut().zip(expected) {
+    let images = disk.images().unwrap();
+    assert_eq!(images.len(), 2);
+    for ((name, id), (expected_name, bytes)) in images.iter().zip(expected) {
         assert_eq!(name, expected_name);
+        let mut flat = disk.flat(id).unwrap();
         let path = area.path().join("flat");
         let file = File::create(&path).unwrap();
         flat.write(&file, &mut |_| {}).unwrap();
@@ -358,6 +359,10 @@ fn a_disk_with_a_snapshot() {
     assert_eq!(shots, [(top, ONE.to_owned()), (ONE.to_owned(), NONE.to_owned())]);
     let files: Vec<_> = plain.images.iter().map(|image| image.file.as_str()).collect();
     assert_eq!(files, ["root.hdd", &snapshot]);
+}
+
+fn open_top(disk: &Disk) -> crate::error::Result<Flat> {
+    disk.images().and_then(|images| disk.flat(&images[0].1))
 }
 
 #[test]
@@ -385,7 +390,7 @@ fn what_is_no_disk_is_refused_in_one_line() {
         (None, vec![], "No such file"),
     ] {
         let area = area(text.as_deref(), &files);
-        let error = Disk::open(area.path()).and_then(|disk| disk.all()).unwrap_err();
+        let error = Disk::open(area.path()).and_then(|disk| open_top(&disk)).unwrap_err();
         assert!(error.to_string().contains(why), "{error}");
         assert_eq!(error.exit(), vz_conf::exit::Exit::PloopConvertFailed, "{error}");
     }
@@ -394,7 +399,8 @@ fn what_is_no_disk_is_refused_in_one_line() {
     let image = area.path().join("root.hdd/root.hdd");
     nix::unistd::mkfifo(&image, nix::sys::stat::Mode::S_IRUSR).unwrap();
     let refused = |why: &str| {
-        let error = Disk::open(area.path()).and_then(|disk| disk.all()).unwrap_err().to_string();
+        let error = Disk::open(area.path()).and_then(|disk| open_top(&disk)).unwrap_err();
+        let error = error.to_string();
         assert!(error.contains(why), "{error}");
     };
     refused("is not a file");
