@@ -23,7 +23,7 @@ use vz_sys::beneath;
 use crate::error::OsText;
 
 pub use difference::copy_difference;
-pub(crate) use file::{attributes, copy_contents, open as open_file};
+pub(crate) use file::{attributes, attributes_of_path, copy_contents, open as open_file};
 
 /// How deep directories may lie in each other: each costs three descriptors.
 const DEEPEST: usize = 250;

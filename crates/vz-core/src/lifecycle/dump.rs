@@ -29,7 +29,7 @@ use crate::error::{Context, Error, Result};
 use crate::group;
 use crate::layout::ploop::balloon;
 use crate::layout::{self, View};
-use crate::pack::{Packer, Summary, Tree};
+use crate::pack::{Packer, Shift, Summary, Tree};
 use crate::unpack::survey::{CONFIG, DUMP};
 
 /// What a container's action scripts end in.
@@ -55,9 +55,10 @@ pub fn write(
         Some(state) => Some(Frozen::begin(&group_of(container, &state.group)?)?),
     };
     let files = files(container)?;
-    let shifted = match (&state, container.layout()) {
-        (Some(state), Layout::Overlay) => (state.uid_base, state.gid_base),
-        _ => (0, 0),
+    // Its mount cannot be id-mapped: the layers below are, and what it shows is shifted.
+    let shift = match (&state, container.layout()) {
+        (Some(state), Layout::Overlay) => Shift { uid: state.uid_base, gid: state.gid_base },
+        _ => Shift::default(),
     };
     let is_image = matches!(container.layout(), Layout::Ploop(_));
     let excluded = |path: &Path, status: &FileStat| {
@@ -65,7 +66,7 @@ pub fn write(
     };
     let mut packer = Packer::new(output);
     add_configuration(container, &mut packer)?;
-    let tree = Tree { top: files.as_fd(), shifted, excluded: &excluded };
+    let tree = Tree { top: files.as_fd(), shift, excluded: &excluded };
     packer.add_tree(&tree).and_then(|()| packer.finish()).map_err(failed)
 }
 

@@ -7,6 +7,7 @@
 //! nobody could connect to, are left out.
 
 mod header;
+mod own;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -15,12 +16,17 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::stat::{FileStat, SFlag};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FileStat, Mode, SFlag};
 use nix::unistd::Whence;
 use vz_sys::beneath;
 
-use crate::copy_tree::{At, CopyError, attributes, check, kind, names, open_directory, open_file};
+use crate::copy_tree::{
+    At, CopyError, attributes, attributes_of_path, check, kind, names, open_directory, open_file,
+};
 use header::{Entry, Kind};
+use own::Attributes;
+pub use own::Shift;
 
 /// The longest path of a member, in bytes: what the unpacker, and the kernel, take.
 const LONGEST: usize = 4000;
@@ -35,8 +41,8 @@ type Result<T> = std::result::Result<T, CopyError>;
 pub struct Tree<'a> {
     /// Its top directory.
     pub top: BorrowedFd<'a>,
-    /// The first ids of the container, where its files are seen with shifted owners; else 0.
-    pub shifted: (u32, u32),
+    /// By how much the ids that its files show are shifted.
+    pub shift: Shift,
     /// Says whether a path from the top is left out, with all below.
     pub excluded: &'a dyn Fn(&Path, &FileStat) -> bool,
 }
@@ -116,7 +122,8 @@ impl<'a> Packer<'a> {
     ) -> Result<()> {
         check(path)?;
         let mut entry = tree.entry(path, status, Kind::Directory);
-        entry.attributes = attributes(directory).at("read attributes of", path)?;
+        let seen = attributes(directory).at("read attributes of", path)?;
+        entry.attributes = tree.shift.attributes(seen);
         self.put(&entry)?;
         for name in names(directory).at("read", path)? {
             let path = path.join(&name);
@@ -162,7 +169,11 @@ impl<'a> Packer<'a> {
             SFlag::S_IFBLK => Kind::Block,
             _ => Kind::Fifo,
         };
-        self.put(&tree.entry(path, status, special))
+        let mut entry = tree.entry(path, status, special);
+        if !matches!(entry.kind, Kind::Symlink(_)) {
+            entry.attributes = tree.attributes_of_special(parent, name, path)?;
+        }
+        self.put(&entry)
     }
 
     /// Adds another name of a file that is there already. Says whether it was.
@@ -187,7 +198,8 @@ impl<'a> Packer<'a> {
     ) -> Result<()> {
         let mut file = open_file(parent, name).at("open", path)?;
         let mut entry = tree.entry(path, status, Kind::Regular);
-        entry.attributes = attributes(file.as_fd()).at("read attributes of", path)?;
+        let seen = attributes(file.as_fd()).at("read attributes of", path)?;
+        entry.attributes = tree.shift.attributes(seen);
         entry.size = status.st_size.cast_unsigned();
         // 512 is what st_blocks counts, whatever the file system's blocks are.
         let has_holes = status.st_blocks.cast_unsigned().saturating_mul(512) < entry.size;
@@ -249,27 +261,27 @@ impl<'a> Packer<'a> {
 
 impl Tree<'_> {
     fn entry<'p>(&self, path: &'p Path, status: &FileStat, kind: Kind) -> Entry<'p> {
-        let (uid, gid) = self.shifted;
         Entry {
             mode: status.st_mode & 0o7777,
-            uid: own(status.st_uid, uid),
-            gid: own(status.st_gid, gid),
+            uid: self.shift.user(status.st_uid),
+            gid: self.shift.group(status.st_gid),
             modified: (status.st_mtime, status.st_mtime_nsec),
             device: (nix::sys::stat::major(status.st_rdev), nix::sys::stat::minor(status.st_rdev)),
             ..Entry::new(path, kind)
         }
     }
-}
 
-/// The container's own number of an id that is shifted by `base`. One that is not of its range would
-/// be the node's: it is nobody inside.
-fn own(id: u32, base: u32) -> u32 {
-    const NOBODY: u32 = 65534;
-    match base {
-        0 => id,
-        base => {
-            id.checked_sub(base).filter(|own| *own < crate::lifecycle::start::IDS).unwrap_or(NOBODY)
-        }
+    /// Of a device or a FIFO, which is not opened for that.
+    fn attributes_of_special(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &OsStr,
+        path: &Path,
+    ) -> Result<Attributes> {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        let file = beneath::open_beneath_same_mount(parent, name, flags, Mode::empty());
+        let seen = file.and_then(|file| attributes_of_path(file.as_fd()));
+        Ok(self.shift.attributes(seen.at("read attributes of", path)?))
     }
 }
 

@@ -3,17 +3,17 @@
 #![allow(clippy::disallowed_methods, reason = "the tests' own directories")]
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::process::Command;
 
 use super::*;
-use crate::unpack;
+use crate::unpack::{self, acl};
 
 fn pack(top: &Path, excluded: &dyn Fn(&Path, &FileStat) -> bool) -> (Vec<u8>, Summary) {
     let mut bytes = Vec::new();
     let mut packer = Packer::new(&mut bytes);
     let top = File::open(top).unwrap();
-    packer.add_tree(&Tree { top: top.as_fd(), shifted: (0, 0), excluded }).unwrap();
+    packer.add_tree(&Tree { top: top.as_fd(), shift: Shift::default(), excluded }).unwrap();
     let summary = packer.finish().unwrap();
     assert_eq!(summary.bytes, bytes.len() as u64);
     (bytes, summary)
@@ -122,8 +122,46 @@ fn what_is_left_out() {
 }
 
 #[test]
-fn owners_are_the_containers() {
-    assert_eq!((own(1000, 0), own(6_619_136 + 33, 6_619_136)), (1000, 33));
-    // The node's own root, and another container's.
-    assert_eq!((own(0, 6_619_136), own(6_684_672, 6_619_136)), (65534, 65534));
+fn access_lists_come_back() {
+    let (from, to, other) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(from.path().join("file"), "").unwrap();
+    fs::create_dir(from.path().join("directory")).unwrap();
+    nix::unistd::mkfifo(&from.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let text = b"user::rwx,user:1000:r--,group::r-x,mask::r-x,other::---";
+    let value = acl::attribute(text, |_| None).unwrap();
+    let lists = [
+        ("file", acl::ACCESS_ATTRIBUTE),
+        ("fifo", acl::ACCESS_ATTRIBUTE),
+        ("directory", acl::ACCESS_ATTRIBUTE),
+        ("directory", acl::DEFAULT_ATTRIBUTE),
+    ];
+    let open = |top: &Path, file: &str| {
+        File::options().custom_flags(nix::libc::O_PATH).read(true).open(top.join(file)).unwrap()
+    };
+    for (file, list) in lists {
+        let file = open(from.path(), file);
+        let set = vz_sys::xattr::set_of_path(file.as_fd(), OsStr::new(list), &value);
+        if set == Err(Errno::EOPNOTSUPP) {
+            eprintln!("skipped: no access lists here");
+            return;
+        }
+        set.unwrap();
+    }
+    let (bytes, _) = pack(from.path(), &|_, _| false);
+    let archive = from.path().join("archive");
+    fs::write(&archive, bytes).unwrap();
+    let top = File::open(to.path()).unwrap();
+    unpack::unpack(File::open(&archive).unwrap(), top.as_fd(), &mut |_| {}).unwrap();
+    let mut tar = Command::new("tar");
+    let tar =
+        tar.arg("-C").arg(other.path()).args(["--acls", "-xpf"]).arg(&archive).output().unwrap();
+    assert!(tar.status.success() && tar.stderr.is_empty(), "{tar:?}");
+    for (file, list) in lists {
+        for top in [to.path(), other.path()] {
+            let file = open(top, file);
+            let found = vz_sys::xattr::get_of_path(file.as_fd(), OsStr::new(list));
+            assert_eq!(found.as_deref(), Ok(value.as_slice()), "{file:?} {list}");
+        }
+    }
 }

@@ -9,7 +9,7 @@
 //! Owners are numbers, as the archive has them. What is unpacked when an error comes stays: the
 //! caller removes the destination ([`crate::remove_tree`]).
 
-mod acl;
+pub(crate) mod acl;
 mod archive;
 mod attribute;
 mod directories;
