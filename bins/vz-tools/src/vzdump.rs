@@ -10,6 +10,7 @@ use vz_conf::ctid::Ctid;
 use vz_conf::getopt::LongOption;
 use vz_conf::new_file::NewFile;
 use vz_core::container::Container;
+use vz_core::copy_tree::CopyError;
 use vz_core::lifecycle::{dump, teardown};
 use vz_core::listing;
 use vz_core::node::Node;
@@ -233,6 +234,9 @@ fn clock(begun: Instant) -> String {
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
+/// How many files that could not be read are named; a container can make any number of them.
+const NAMED: u64 = 20;
+
 /// The backup of one container.
 struct Job<'a> {
     node: &'a Node,
@@ -314,7 +318,8 @@ impl Job<'_> {
 
     fn write(&mut self, container: &Container<'_>) -> Result<(), String> {
         if self.request.stdout {
-            return self.pack(container, &mut io::stdout().lock()).map(drop);
+            let summary = self.pack(container, &mut io::stdout().lock())?;
+            return is_complete(&summary);
         }
         let directory = match &self.request.directory {
             Some(directory) => self.node.path(directory),
@@ -335,6 +340,7 @@ impl Job<'_> {
         File::open(&directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
         self.tell(&format!("Total bytes written: {}", summary.bytes));
         self.tell(&format!("archive file size: {}", in_units(size)));
+        is_complete(&summary)?;
         self.remove_old(&directory);
         Ok(())
     }
@@ -359,20 +365,33 @@ impl Job<'_> {
         let excluded = |path: &Path| is_excluded(&self.request.patterns, path);
         let said = |error: vz_core::error::Error| error.to_string();
         let failed = |error: io::Error| format!("Cannot write the archive: {error}");
+        let mut unread = 0;
+        let mut tell = |error: &CopyError| {
+            unread += 1;
+            match unread {
+                ..=NAMED => err(&printable(&format!("WARNING: {error}"))),
+                _ if unread == NAMED + 1 => err("WARNING: and more files that cannot be read"),
+                _ => {}
+            }
+        };
         let mut output = BufWriter::with_capacity(1 << 20, output);
         let summary = match self.request.compression {
-            Compression::None => dump::write(container, &mut output, &excluded).map_err(said)?,
+            Compression::None => {
+                dump::write(container, &mut output, &excluded, &mut tell).map_err(said)?
+            }
             Compression::Gzip => {
                 let level = flate2::Compression::default();
                 let mut encoder = flate2::write::GzEncoder::new(&mut output, level);
-                let summary = dump::write(container, &mut encoder, &excluded).map_err(said)?;
+                let summary =
+                    dump::write(container, &mut encoder, &excluded, &mut tell).map_err(said)?;
                 encoder.finish().map_err(failed)?;
                 summary
             }
             Compression::Zstd => {
                 let mut encoder =
                     zstd::stream::write::Encoder::new(&mut output, 3).map_err(failed)?;
-                let summary = dump::write(container, &mut encoder, &excluded).map_err(said)?;
+                let summary =
+                    dump::write(container, &mut encoder, &excluded, &mut tell).map_err(said)?;
                 encoder.finish().map_err(failed)?;
                 summary
             }
@@ -404,6 +423,19 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// An archive without some files is better than none, but no reason to remove an older one.
+fn is_complete(summary: &Summary) -> Result<(), String> {
+    match summary.unread {
+        0 => Ok(()),
+        unread => Err(format!("{unread} files could not be read, the archive is without them")),
+    }
+}
+
+/// A container's names could do anything to a terminal.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Patterns are of paths in the container.

@@ -38,8 +38,9 @@ pub const SCRIPTS: [&str; 6] = ["start", "stop", "mount", "umount", "premount", 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Writes the archive. A running container is frozen meanwhile, unless it is to be read as it moves.
-/// `excluded` says of paths from the container's top which are left out, with all below. The lock is
-/// held by the caller.
+/// `excluded` says of paths from the container's top which are left out, with all below; `unread` is
+/// told of each file that could not be read, without which the archive is made. The lock is held by
+/// the caller.
 ///
 /// # Errors
 /// The step that failed; the container is as it was.
@@ -47,6 +48,7 @@ pub fn write(
     container: &Container<'_>,
     output: &mut dyn Write,
     excluded: &dyn Fn(&Path) -> bool,
+    unread: &mut dyn FnMut(&CopyError),
 ) -> Result<Summary> {
     container.require_private()?;
     let state = container.state()?.filter(|state| state.is_running());
@@ -64,7 +66,7 @@ pub fn write(
     let excluded = |path: &Path, status: &FileStat| {
         path == Path::new(DUMP) || is_image && balloon::is_balloon(path, status) || excluded(path)
     };
-    let mut packer = Packer::new(output);
+    let mut packer = Packer::new(output, unread);
     add_configuration(container, &mut packer)?;
     let tree = Tree { top: files.as_fd(), shift, excluded: &excluded };
     packer.add_tree(&tree).and_then(|()| packer.finish()).map_err(failed)
