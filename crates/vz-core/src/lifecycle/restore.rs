@@ -9,16 +9,17 @@
 //! root of the node, are taken only when the caller vouches for the archive.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::fs::{File, Permissions};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use vz_conf::change::Change;
 use vz_conf::exit::Exit;
 use vz_conf::file::ConfFile;
 use vz_conf::layout::Layout;
-use vz_conf::new_file;
+use vz_conf::new_file::NewFile;
 use vz_conf::param::by_key;
 use vz_sys::beneath;
 
@@ -206,7 +207,7 @@ fn fill(
         // Of a new file system's own making: the container has one when it had one.
         let _ = beneath::remove_directory(place.as_fd(), OsStr::new("lost+found"));
     }
-    unpack::unpack_below(open(request)?, &survey.top, place.as_fd(), progress)
+    unpack::unpack_backup(open(request)?, &survey.top, place.as_fd(), progress)
         .map_err(|error| failed(request, &error))?;
     remove_dump(place.as_fd()).at(Exit::UnpackFailed, "Cannot clean", &area)?;
     sync_file_system(place.as_fd(), &area)?;
@@ -215,26 +216,32 @@ fn fill(
 }
 
 /// The configuration is no file of the container's.
-fn remove_dump(place: BorrowedFd<'_>) -> std::io::Result<()> {
+fn remove_dump(place: BorrowedFd<'_>) -> io::Result<()> {
     let (above, name) = DUMP.rsplit_once('/').unwrap_or_default();
     let Ok(above) = beneath::open_directory(place, OsStr::new(above)) else { return Ok(()) };
     match beneath::status_at(above.as_fd(), OsStr::new(name)) {
         Err(nix::errno::Errno::ENOENT) => Ok(()),
-        _ => remove_tree(above.as_fd(), name.as_ref()).map_err(std::io::Error::other),
+        _ => remove_tree(above.as_fd(), name.as_ref()).map_err(io::Error::other),
     }
 }
 
 /// After the configuration: without that, a destroy could not find them.
 fn write_scripts(container: &Container<'_>, survey: &Survey) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     for kind in SCRIPTS {
         let Some(text) = survey.files.get(&format!("vps.{kind}")) else { continue };
         let path = container.node.conf_dir().join(format!("{}.{kind}", container.id));
-        new_file::write(&path, text)
-            .and_then(|()| File::open(&path)?.set_permissions(PermissionsExt::from_mode(0o755)))
-            .at(Exit::CopyConfigFailed, "Cannot write", &path)?;
+        write_script(&path, text).at(Exit::CopyConfigFailed, "Cannot write", &path)?;
     }
-    Ok(())
+    sync_directory(&container.node.conf_dir())
+}
+
+/// On disk before it has its name: half a script would be run all the same.
+fn write_script(path: &Path, text: &[u8]) -> io::Result<()> {
+    let script = NewFile::beside(path.parent().unwrap_or(Path::new("/")))?;
+    script.file().write_all(text)?;
+    script.file().set_permissions(Permissions::from_mode(0o755))?;
+    script.file().sync_all()?;
+    script.replace(path)
 }
 
 fn remove_scripts(container: &Container<'_>) {

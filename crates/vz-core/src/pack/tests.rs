@@ -312,3 +312,29 @@ fn an_archive_that_cannot_be_written_ends_it() {
     let tree = Tree { top: top.as_fd(), shift: Shift::default(), excluded: &|_, _| false };
     assert!(matches!(packer.add_tree(&tree), Err(CopyError::Archive(_))));
 }
+
+#[test]
+fn the_configuration_is_not_in_the_way_of_a_link() {
+    let from = tempfile::tempdir().unwrap();
+    fs::create_dir_all(from.path().join("usr/etc/vzdump")).unwrap();
+    fs::write(from.path().join("usr/etc/vzdump/vps.mount"), "planted").unwrap();
+    symlink("usr/etc", from.path().join("etc")).unwrap();
+    let (mut bytes, mut tell) = (Vec::new(), |error: &CopyError| panic!("{error}"));
+    let mut packer = Packer::new(&mut bytes, &mut tell);
+    packer.add_file(Path::new("etc/vzdump/vps.conf"), 0o644, b"ONBOOT=\"no\"\n").unwrap();
+    let top = File::open(from.path()).unwrap();
+    let tree = Tree { top: top.as_fd(), shift: Shift::default(), excluded: &|_, _| false };
+    packer.add_tree(&tree).unwrap();
+    packer.finish().unwrap();
+    let (to, archive) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    fs::write(archive.path(), &bytes).unwrap();
+    let open = || File::open(archive.path()).unwrap();
+    let found = unpack::survey::survey(open()).unwrap();
+    assert_eq!(found.files.keys().collect::<Vec<_>>(), ["vps.conf"]);
+    let top = File::open(to.path()).unwrap();
+    unpack::unpack_backup(open(), &found.top, top.as_fd(), &mut |_| {}).unwrap();
+    assert_eq!(listed(to.path()), listed(from.path()));
+    unpack::check(open()).unwrap();
+    archive.as_file().set_len(bytes.len() as u64 - 1024).unwrap();
+    assert!(matches!(unpack::check(open()), Err(unpack::UnpackError::Truncated { .. })));
+}
