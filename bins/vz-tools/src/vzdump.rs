@@ -1,6 +1,8 @@
 //! vzdump: backups of containers, as OpenVZ's and Proxmox VE's vzdump made them.
 
-use std::fs::{self, File};
+mod target;
+
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +10,6 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use vz_conf::ctid::Ctid;
 use vz_conf::getopt::LongOption;
-use vz_conf::new_file::NewFile;
 use vz_core::container::Container;
 use vz_core::copy_tree::CopyError;
 use vz_core::lifecycle::{dump, teardown};
@@ -21,6 +22,7 @@ use vz_sys::fnmatch::fnmatch;
 use crate::console::{err, out};
 use crate::options::{self, misused};
 use crate::place::Place;
+use target::Target;
 
 pub const USAGE: &str = "\
 Usage: vzdump [options] <CTID> [<CTID> ...]
@@ -331,13 +333,10 @@ impl Job<'_> {
         let shown = self.node.shown(&path).display().to_string();
         self.tell(&format!("creating archive '{shown}'"));
         let failed = |error: io::Error| format!("Cannot write {shown}: {error}");
-        // Without a name until it is whole: nobody takes half an archive for one.
-        let archive = NewFile::beside(&directory).map_err(failed)?;
+        let archive = Target::make(&directory, self.id).map_err(failed)?;
         let summary = self.pack(container, &mut archive.file())?;
-        archive.file().sync_all().map_err(failed)?;
         let size = archive.file().metadata().map_err(failed)?.len();
-        archive.link(&path).map_err(failed)?;
-        File::open(&directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        archive.settle(&path).map_err(failed)?;
         self.tell(&format!("Total bytes written: {}", summary.bytes));
         self.tell(&format!("archive file size: {}", in_units(size)));
         is_complete(&summary)?;
