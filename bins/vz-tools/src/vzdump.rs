@@ -4,6 +4,7 @@ mod target;
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -277,14 +278,31 @@ impl Job<'_> {
         let runs = container.is_running().map_err(said)?;
         self.tell(&format!("status = {}", if runs { "running" } else { "stopped" }));
         let stops = runs && self.mode(runs) == Mode::Stop;
-        if stops {
-            self.vzctl("stop")?;
+        match stops {
+            true => self.write_stopped(&container),
+            false => self.write(&container),
         }
-        let written = self.write(&container);
-        if stops {
-            self.vzctl("start")?;
+    }
+
+    /// What ran before runs afterwards, whatever has happened in between.
+    fn write_stopped(&mut self, container: &Container<'_>) -> Result<(), String> {
+        let written = self.vzctl("stop").and_then(|()| self.write(container));
+        // What was called off is the backup, not this.
+        vz_sys::cancel::take();
+        match (written, self.start_again(container)) {
+            (Err(line), Err(other)) => Err(format!("{line}; {other}")),
+            (written, started) => written.and(started),
         }
-        written
+    }
+
+    fn start_again(&mut self, container: &Container<'_>) -> Result<(), String> {
+        // A stop that was broken off is finished by this, or was not begun.
+        let recovered = teardown::recover(container, self).and_then(|_| container.is_running());
+        match recovered {
+            Ok(true) => Ok(()),
+            // vzctl says what is wrong.
+            Ok(false) | Err(_) => self.vzctl("start"),
+        }
     }
 
     /// A snapshot of the disk below is what nobody makes here; as ever, suspending does instead.
@@ -309,6 +327,10 @@ impl Job<'_> {
         if self.request.stdout {
             // The archive goes there, and nothing that a script has to say.
             vzctl.stdout(std::io::stderr());
+        }
+        if command == "start" {
+            // What a terminal's Ctrl-C ends is the backup.
+            vzctl.process_group(0);
         }
         vzctl.args(["--quiet", "--skiplock", command, &self.id.to_string()]);
         match vzctl.status() {

@@ -102,6 +102,7 @@ impl Drop for Part {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the tests' own directories")]
 mod tests {
     use std::io::Write;
 
