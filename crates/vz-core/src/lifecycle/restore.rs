@@ -27,7 +27,7 @@ use super::create::{
     apply_sample, check_places, clean_up, make_places, remove_destroyed, sync_directory,
     sync_file_system,
 };
-use super::destroy::temporary_area;
+use super::destroy::{self, temporary_area};
 use super::dump::SCRIPTS;
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
@@ -54,6 +54,8 @@ pub struct Request<'a> {
     pub layout: Option<Layout>,
     /// Scripts, and keys that reach into the node, are taken too.
     pub trusted: bool,
+    /// A container that there is is destroyed first.
+    pub force: bool,
 }
 
 /// Restores the container. The lock is held by the caller.
@@ -66,7 +68,9 @@ pub fn restore(
     report: &mut dyn Report,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
-    if container.configured {
+    if container.configured && request.force {
+        replace(container, request, report)?;
+    } else if container.configured {
         let conf = container.node.shown(&container.node.conf_path(container.id));
         let text = format!("Container config file {} already exists", conf.display());
         return Err(Error::Refused(Exit::CopyConfigFailed, text));
@@ -78,6 +82,20 @@ pub fn restore(
     }
     clean_up(container, false, &change, &error, report);
     Err(error)
+}
+
+/// Destroys the container, once the archive is known to be whole.
+fn replace(
+    container: &mut Container<'_>,
+    request: &Request<'_>,
+    report: &mut dyn Report,
+) -> Result<()> {
+    destroy::require_stopped(container, report)?;
+    survey::survey(open(request)?).map_err(|error| failed(request, &error))?;
+    unpack::check(open(request)?).map_err(|error| failed(request, &error))?;
+    destroy::destroy(container, report)?;
+    *container = Container::load(container.node, container.id)?;
+    Ok(())
 }
 
 fn run(
