@@ -4,7 +4,7 @@
 # timeout: 600
 
   $ C=/etc/vz/conf P=/var/lib/vz/private R=/var/lib/vz/root D=/var/lib/vz/dump-$CTID B=$((CTID + 1)); mkdir -p $D
-  $ T=busybox-d$CTID; S=/var/lib/vz/template/$T; cache=/var/lib/vz/template/cache; mkdir srv; touch srv/acl; perl -e 'my ($f, $n, $v) = ("srv/acl", "system.posix_acl_access", pack("V(vvV)5", 2, 1,6,~0, 2,4,1000, 4,4,~0, 16,4,~0, 32,4,~0)); syscall(188, $f, $n, $v, length $v, 0) == 0 or die $!'; gzip -dc $cache/busybox-x86_64.tar.gz > $T.tar; tar --acls --numeric-owner --format=pax -cf acl.tar ./srv/acl; tar -Af $T.tar acl.tar; gzip -1c $T.tar > $cache/$T.tar.gz; rm -r srv acl.tar $T.tar
+  $ T=busybox-d$CTID; S=/var/lib/vz/template/$T; cache=/var/lib/vz/template/cache; mkdir srv; touch srv/acl; perl -e 'my ($f, $n, $v) = ("srv/acl", "system.posix_acl_access", pack("V(vvV)5", 2, 1,6,~0, 2,4,4321, 4,4,~0, 16,4,~0, 32,4,~0)); syscall(188, $f, $n, $v, length $v, 0) == 0 or die $!'; gzip -dc $cache/busybox-x86_64.tar.gz > $T.tar; tar --acls --numeric-owner --format=pax -cf acl.tar ./srv/acl; tar -Af $T.tar acl.tar; gzip -1c $T.tar > $cache/$T.tar.gz; rm -r srv acl.tar $T.tar
   $ { cat $C/ve-basic.conf-sample; echo 'DISK_QUOTA="no"'; } > $C/ve-$T.conf-sample
   $ sum() { vzctl exec $1 'cd /; find bin home root srv usr ! -type d -type f -o -type l -o -type p | sort | xargs stat -c "%n %F %a %u:%g %h %Y"; find etc root srv usr -type f | grep -v etc/vzdump | sort | xargs md5sum' | md5sum; }
   $ fill='mkdir -p /srv/a; echo text > /srv/a/x; ln /srv/a/x /srv/y; ln -s /etc/shadow /srv/link; mkfifo /srv/fifo; mknod /srv/null c 1 3; chown 33:44 /srv/y; chmod 4711 /srv/y; dd if=/dev/zero of=/srv/hole bs=1 seek=20M count=1 2>/dev/null; mkdir /etc/vzdump; echo planted > /etc/vzdump/vps.mount; mkdir /srv/m; mount -t tmpfs none /srv/m; touch /srv/m/not'
@@ -17,7 +17,7 @@ In each layout: dumped while it runs, restored to each other, started, and all i
   $ for layout in simfs ploop overlay; do
   >   quiet vzctl create $CTID --ostemplate $T --config $T --layout $layout; quiet vzctl set $CTID --hostname a --save; quiet vzctl start $CTID; vzctl exec $CTID "$fill" 2>&1 | grep -v mknod
   >   quiet vzdump --dumpdir $D --compress zstd $CTID; vzctl exec $CTID 'umount /srv/m; echo alive'
-  >   tar -tf $(archive tar.zst) | grep 'vzdump/\|srv/m\|srv/link$\|balloon'; tar --acls --numeric-owner -tvvf $(archive tar.zst) ./srv/acl | grep -o user:1000:...
+  >   tar -tf $(archive tar.zst) | grep 'vzdump/\|srv/m\|srv/link$\|balloon'; tar --acls --numeric-owner -tvvf $(archive tar.zst) ./srv/acl | grep -o user:4321:...
   >   for other in simfs ploop; do
   >     quiet vzrestore --layout $other $(archive tar.zst) $B; grep -c "VE_LAYOUT=\"$other\"\|OSTEMPLATE=\"$T\"\|VE_PRIVATE=.*private" $C/$B.conf; quiet vzctl start $B
   >     test "$(sum $CTID)" = "$(sum $B)" || echo "$layout to $other: not the same"
@@ -28,7 +28,7 @@ In each layout: dumped while it runs, restored to each other, started, and all i
   ./etc/vzdump/vps.conf
   ./srv/link
   ./srv/m/
-  user:1000:r--
+  user:4321:r--
   3
   4711 33:44 2 5
   ls: /etc/vzdump: No such file or directory
@@ -39,7 +39,7 @@ In each layout: dumped while it runs, restored to each other, started, and all i
   ./etc/vzdump/vps.conf
   ./srv/link
   ./srv/m/
-  user:1000:r--
+  user:4321:r--
   3
   4711 33:44 2 5
   ls: /etc/vzdump: No such file or directory
@@ -50,7 +50,7 @@ In each layout: dumped while it runs, restored to each other, started, and all i
   ./etc/vzdump/vps.conf
   ./srv/link
   ./srv/m/
-  user:1000:r--
+  user:4321:r--
   3
   4711 33:44 2 5
   ls: /etc/vzdump: No such file or directory
