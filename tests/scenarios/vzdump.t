@@ -114,7 +114,7 @@ In the place of a container that there is, from a pipe; not when it runs, or whe
   31
   1
   $ mkdir -p dump/etc/vzdump; cp $C/$B.conf dump/etc/vzdump/vps.conf; echo true > dump/etc/vzdump/vps.mount; mkdir dump/usr dump/usr/bin; tar -C dump -cf $D/script.tar ./etc ./usr
-  $ strace -qq -y -e trace=fsync,linkat,rename -o trace vzrestore --force --trusted --layout simfs $D/script.tar $B >/dev/null 2>&1; grep -B 2 "rename(.*/$B.mount\"" trace | sed 's/[ (].*//'; gone
+  $ strace -qq -y -e trace=fsync,linkat,rename -o trace vzrestore --force --trusted --layout simfs $D/script.tar $B >/dev/null 2>&1; grep -B 2 "rename(.*, .*/$B.mount\"" trace | sed 's/[ (].*//'; gone
   fsync
   linkat
   rename
