@@ -4,7 +4,7 @@
 # timeout: 1260
 
   $ C=/etc/vz/conf P=/var/lib/vz/private R=/var/lib/vz/root D=/var/lib/vz/dump-$CTID B=$((CTID + 1)); mkdir -p $D
-  $ T=busybox-d$CTID; S=/var/lib/vz/template/$T; cache=/var/lib/vz/template/cache; cp $cache/busybox-x86_64.tar.gz $cache/$T.tar.gz
+  $ T=busybox-d$CTID; S=/var/lib/vz/template/$T; cache=/var/lib/vz/template/cache; mkdir srv; touch srv/acl; perl -e 'my ($f, $n, $v) = ("srv/acl", "system.posix_acl_access", pack("V(vvV)5", 2, 1,6,~0, 2,4,4321, 4,4,~0, 16,4,~0, 32,4,~0)); syscall(188, $f, $n, $v, length $v, 0) == 0 or die $!'; gzip -dc $cache/busybox-x86_64.tar.gz > $T.tar; tar --acls --numeric-owner --format=pax -cf acl.tar ./srv/acl; tar -Af $T.tar acl.tar; gzip -1c $T.tar > $cache/$T.tar.gz; rm -r srv acl.tar $T.tar
   $ { cat $C/ve-basic.conf-sample; echo 'DISK_QUOTA="no"'; } > $C/ve-$T.conf-sample
   $ sum() { vzctl exec $1 'cd /; find bin home root srv usr ! -type d -type f -o -type l -o -type p | sort | xargs stat -c "%n %F %a %u:%g %h %Y"; find etc root srv usr -type f | grep -v etc/vzdump | sort | xargs md5sum' | md5sum; }
   $ fill='mkdir -p /srv/a; echo text > /srv/a/x; ln /srv/a/x /srv/y; ln -s /etc/shadow /srv/link; mkfifo /srv/fifo; mknod /srv/null c 1 3; chown 33:44 /srv/y; chmod 4711 /srv/y; dd if=/dev/zero of=/srv/hole bs=1 seek=20M count=1 2>/dev/null; mkdir /etc/vzdump; echo planted > /etc/vzdump/vps.mount; mkdir /srv/m; mount -t tmpfs none /srv/m; touch /srv/m/not'
@@ -17,7 +17,7 @@ In each layout: dumped while it runs, restored to each other, started, and all i
   $ for layout in simfs ploop overlay; do
   >   quiet vzctl create $CTID --ostemplate $T --config $T --layout $layout; quiet vzctl set $CTID --hostname a --save; quiet vzctl start $CTID; vzctl exec $CTID "$fill" 2>&1 | grep -v mknod
   >   quiet vzdump --dumpdir $D --compress zstd $CTID; vzctl exec $CTID 'umount /srv/m; echo alive'
-  >   tar -tf $(archive tar.zst) | grep 'vzdump/\|srv/m\|srv/link$\|balloon'
+  >   tar -tf $(archive tar.zst) | grep 'vzdump/\|srv/m\|srv/link$\|balloon'; tar --acls --numeric-owner -tvvf $(archive tar.zst) ./srv/acl | grep -o user:4321:...
   >   for other in simfs ploop; do
   >     quiet vzrestore --layout $other $(archive tar.zst) $B; grep -c "VE_LAYOUT=\"$other\"\|OSTEMPLATE=\"$T\"\|VE_PRIVATE=.*private" $C/$B.conf; quiet vzctl start $B
   >     test "$(sum $CTID)" = "$(sum $B)" || echo "$layout to $other: not the same"
@@ -28,6 +28,7 @@ In each layout: dumped while it runs, restored to each other, started, and all i
   ./etc/vzdump/vps.conf
   ./srv/link
   ./srv/m/
+  user:4321:r--
   3
   4711 33:44 2 5
   ls: /etc/vzdump: No such file or directory
@@ -38,6 +39,7 @@ In each layout: dumped while it runs, restored to each other, started, and all i
   ./etc/vzdump/vps.conf
   ./srv/link
   ./srv/m/
+  user:4321:r--
   3
   4711 33:44 2 5
   ls: /etc/vzdump: No such file or directory
@@ -48,6 +50,7 @@ In each layout: dumped while it runs, restored to each other, started, and all i
   ./etc/vzdump/vps.conf
   ./srv/link
   ./srv/m/
+  user:4321:r--
   3
   4711 33:44 2 5
   ls: /etc/vzdump: No such file or directory
@@ -69,6 +72,19 @@ A container that runs stands still while it is read, and goes on when vzdump is 
   vzdump-openvz-N-...._.._..-.._.._...tar.gz
   started
 
+A container that was stopped for it runs afterwards, also when the stop goes wrong or the backup is called off.
+
+  $ mkdir bad; { echo '#!/bin/sh'; echo "PATH='$PATH' vzctl \"\$@\"; case \"\$*\" in *stop*) exit 5;; esac"; } > bad/vzctl; chmod +x bad/vzctl
+  $ PATH=$PWD/bad:$PATH vzdump --stop --quiet --dumpdir $D $CTID >out 2>&1; echo $?; grep -c 'vzctl stop failed' out; vzctl exec $CTID echo runs; ls $D | wc -l
+  1
+  1
+  runs
+  1
+  $ mkfifo fifo; vzdump --stop --stdout --quiet $CTID > fifo 2>out & dump=$!; exec 5< fifo; head -c 1M <&5 >/dev/null; vzctl status $CTID | cut -d ' ' -f 5; kill -TERM $dump; cat <&5 >/dev/null; wait $dump; echo $?; exec 5<&-; vzctl exec $CTID echo runs
+  down
+  1
+  runs
+
 A tree that somebody has packed by hand, from below other directories, with what a container could have planted.
 
   $ quiet vzctl stop $CTID --fast; mkdir -p $P/$CTID/etc/vzdump; printf 'DEVNODES="sda:rw"\nHOSTNAME="planted"\nLOCAL_UID="0"\nVE_ROOT="/"\nDISK_QUOTA="no"\n' > $P/$CTID/etc/vzdump/vps.conf; printf '#!/bin/sh\ntouch /planted\n' > $P/$CTID/etc/vzdump/vps.mount
@@ -86,6 +102,23 @@ A tree that somebody has packed by hand, from below other directories, with what
   Unpack */cut.tar failed: the archive is truncated (glob)
   0
 
+In the place of a container that there is, from a pipe; not when it runs, or when the archive is not whole. Scripts are on disk before they have their names.
+
+  $ cat $D/plain.tar | quiet vzrestore --layout simfs - $B; echo $?; echo 'old' > $P/$B/old; cat $D/plain.tar | vzrestore --layout simfs --force - $B 2>&1 >/dev/null | grep -v ^Warning; ls $P/$B/old 2>&1
+  0
+  ls: cannot access '*/old': No such file or directory (glob)
+  $ touch $P/$B/old; vzrestore --force $D/cut.tar $B 2>&1 | sed 's/truncated.*/truncated/'; vzrestore $D/plain.tar $B; echo $?; quiet vzctl start $B; vzrestore --force - $B < $D/plain.tar >out; echo $?; ls $P/$B/old | grep -c old; quiet vzctl stop $B --fast
+  Unpack */cut.tar failed: the archive is truncated (glob)
+  Container config file /etc/vz/conf/*.conf already exists (glob)
+  82
+  31
+  1
+  $ mkdir -p dump/etc/vzdump; cp $C/$B.conf dump/etc/vzdump/vps.conf; echo true > dump/etc/vzdump/vps.mount; mkdir dump/usr dump/usr/bin; tar -C dump -cf $D/script.tar ./etc ./usr
+  $ strace -qq -y -e trace=fsync,linkat,rename -o trace vzrestore --force --trusted --layout simfs $D/script.tar $B >/dev/null 2>&1; grep -B 2 "rename(.*, .*/$B.mount\"" trace | sed 's/[ (].*//'; gone
+  fsync
+  linkat
+  rename
+
 Killed at any system call: nothing, or a container that can be destroyed.
 
   $ shots=4; if grep -q TCG /proc/cpuinfo; then shots=1; fi
@@ -96,4 +129,4 @@ Killed at any system call: nothing, or a container that can be destroyed.
   >   grep -q 'killed by SIGKILL' killed || echo "not killed at $n, $name $nth"
   >   test -e $C/$B.conf || quiet vzrestore --layout simfs $D/plain.tar $B; quiet vzctl destroy $B; ls -d $P/$B* $C/$B.conf 2>/dev/null
   > done; true
-  $ quiet vzctl destroy $CTID; rm -rf $D $cache/$T.tar.gz $S $C/ve-$T.conf-sample $C/$CTID.* $C/$B.* trace killed out
+  $ quiet vzctl destroy $CTID; rm -rf $D $cache/$T.tar.gz $S $C/ve-$T.conf-sample $C/$CTID.* $C/$B.* trace killed out bad fifo dump

@@ -1,15 +1,18 @@
 //! vzdump: backups of containers, as OpenVZ's and Proxmox VE's vzdump made them.
 
-use std::fs::{self, File};
+mod target;
+
+use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use vz_conf::ctid::Ctid;
 use vz_conf::getopt::LongOption;
-use vz_conf::new_file::NewFile;
 use vz_core::container::Container;
+use vz_core::copy_tree::CopyError;
 use vz_core::lifecycle::{dump, teardown};
 use vz_core::listing;
 use vz_core::node::Node;
@@ -20,6 +23,7 @@ use vz_sys::fnmatch::fnmatch;
 use crate::console::{err, out};
 use crate::options::{self, misused};
 use crate::place::Place;
+use target::Target;
 
 pub const USAGE: &str = "\
 Usage: vzdump [options] <CTID> [<CTID> ...]
@@ -233,6 +237,9 @@ fn clock(begun: Instant) -> String {
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
+/// How many files that could not be read are named; a container can make any number of them.
+const NAMED: u64 = 20;
+
 /// The backup of one container.
 struct Job<'a> {
     node: &'a Node,
@@ -271,14 +278,31 @@ impl Job<'_> {
         let runs = container.is_running().map_err(said)?;
         self.tell(&format!("status = {}", if runs { "running" } else { "stopped" }));
         let stops = runs && self.mode(runs) == Mode::Stop;
-        if stops {
-            self.vzctl("stop")?;
+        match stops {
+            true => self.write_stopped(&container),
+            false => self.write(&container),
         }
-        let written = self.write(&container);
-        if stops {
-            self.vzctl("start")?;
+    }
+
+    /// What ran before runs afterwards, whatever has happened in between.
+    fn write_stopped(&mut self, container: &Container<'_>) -> Result<(), String> {
+        let written = self.vzctl("stop").and_then(|()| self.write(container));
+        // What was called off is the backup, not this.
+        vz_sys::cancel::take();
+        match (written, self.start_again(container)) {
+            (Err(line), Err(other)) => Err(format!("{line}; {other}")),
+            (written, started) => written.and(started),
         }
-        written
+    }
+
+    fn start_again(&mut self, container: &Container<'_>) -> Result<(), String> {
+        // A stop that was broken off is finished by this, or was not begun.
+        let recovered = teardown::recover(container, self).and_then(|_| container.is_running());
+        match recovered {
+            Ok(true) => Ok(()),
+            // vzctl says what is wrong.
+            Ok(false) | Err(_) => self.vzctl("start"),
+        }
     }
 
     /// A snapshot of the disk below is what nobody makes here; as ever, suspending does instead.
@@ -304,6 +328,10 @@ impl Job<'_> {
             // The archive goes there, and nothing that a script has to say.
             vzctl.stdout(std::io::stderr());
         }
+        if command == "start" {
+            // What a terminal's Ctrl-C ends is the backup.
+            vzctl.process_group(0);
+        }
         vzctl.args(["--quiet", "--skiplock", command, &self.id.to_string()]);
         match vzctl.status() {
             Ok(status) if status.success() => Ok(()),
@@ -314,7 +342,8 @@ impl Job<'_> {
 
     fn write(&mut self, container: &Container<'_>) -> Result<(), String> {
         if self.request.stdout {
-            return self.pack(container, &mut io::stdout().lock()).map(drop);
+            let summary = self.pack(container, &mut io::stdout().lock())?;
+            return is_complete(&summary);
         }
         let directory = match &self.request.directory {
             Some(directory) => self.node.path(directory),
@@ -326,15 +355,13 @@ impl Job<'_> {
         let shown = self.node.shown(&path).display().to_string();
         self.tell(&format!("creating archive '{shown}'"));
         let failed = |error: io::Error| format!("Cannot write {shown}: {error}");
-        // Without a name until it is whole: nobody takes half an archive for one.
-        let archive = NewFile::beside(&directory).map_err(failed)?;
+        let archive = Target::make(&directory, self.id).map_err(failed)?;
         let summary = self.pack(container, &mut archive.file())?;
-        archive.file().sync_all().map_err(failed)?;
         let size = archive.file().metadata().map_err(failed)?.len();
-        archive.link(&path).map_err(failed)?;
-        File::open(&directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        archive.settle(&path).map_err(failed)?;
         self.tell(&format!("Total bytes written: {}", summary.bytes));
         self.tell(&format!("archive file size: {}", in_units(size)));
+        is_complete(&summary)?;
         self.remove_old(&directory);
         Ok(())
     }
@@ -359,20 +386,33 @@ impl Job<'_> {
         let excluded = |path: &Path| is_excluded(&self.request.patterns, path);
         let said = |error: vz_core::error::Error| error.to_string();
         let failed = |error: io::Error| format!("Cannot write the archive: {error}");
+        let mut unread = 0;
+        let mut tell = |error: &CopyError| {
+            unread += 1;
+            match unread {
+                ..=NAMED => err(&printable(&format!("WARNING: {error}"))),
+                _ if unread == NAMED + 1 => err("WARNING: and more files that cannot be read"),
+                _ => {}
+            }
+        };
         let mut output = BufWriter::with_capacity(1 << 20, output);
         let summary = match self.request.compression {
-            Compression::None => dump::write(container, &mut output, &excluded).map_err(said)?,
+            Compression::None => {
+                dump::write(container, &mut output, &excluded, &mut tell).map_err(said)?
+            }
             Compression::Gzip => {
                 let level = flate2::Compression::default();
                 let mut encoder = flate2::write::GzEncoder::new(&mut output, level);
-                let summary = dump::write(container, &mut encoder, &excluded).map_err(said)?;
+                let summary =
+                    dump::write(container, &mut encoder, &excluded, &mut tell).map_err(said)?;
                 encoder.finish().map_err(failed)?;
                 summary
             }
             Compression::Zstd => {
                 let mut encoder =
                     zstd::stream::write::Encoder::new(&mut output, 3).map_err(failed)?;
-                let summary = dump::write(container, &mut encoder, &excluded).map_err(said)?;
+                let summary =
+                    dump::write(container, &mut encoder, &excluded, &mut tell).map_err(said)?;
                 encoder.finish().map_err(failed)?;
                 summary
             }
@@ -404,6 +444,19 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// An archive without some files is better than none, but no reason to remove an older one.
+fn is_complete(summary: &Summary) -> Result<(), String> {
+    match summary.unread {
+        0 => Ok(()),
+        unread => Err(format!("{unread} files could not be read, the archive is without them")),
+    }
+}
+
+/// A container's names could do anything to a terminal.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Patterns are of paths in the container.

@@ -7,7 +7,7 @@
 )]
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -279,6 +279,101 @@ fn checksums_of_a_mirror() {
     assert_eq!(code, Some(1));
     assert!(said.contains("checksum is "), "{said}");
     assert_eq!(files(&node), ["a.tar.gz"]);
+}
+
+#[test]
+fn a_mirror_that_refuses_what_it_does_not_have() {
+    let server = Server::start();
+    server.has("/a.tar.gz", b"whole");
+    server.put("/SHA256SUMS", Resource { status: Some("403 No"), ..Resource::default() });
+    let node = node(&[&server.url]);
+    assert_eq!(run(&node, &["--quiet", "a"]), (Some(0), String::new()));
+    assert_eq!(files(&node), ["a.tar.gz"]);
+}
+
+#[test]
+fn an_older_archive_that_is_compressed_in_another_way() {
+    let body = content(5000);
+    let (_server, node) = image_server(&body, body.len(), &digest(&body), "images/r.tar.xz");
+    fs::create_dir_all(cached(&node, "")).unwrap();
+    let (old, other) = ("debian-trixie-x86_64.tar.gz", "debian-trixie-x86_64-cloud.tar.gz");
+    let put = |name: &str| fs::write(cached(&node, name), "old").unwrap();
+    put(old);
+    put(other);
+    let (code, said) = run(&node, &["debian-trixie-x86_64"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&format!("/t/cache/{old} removed\n")), "{said}");
+    assert_eq!(files(&node), [other, "debian-trixie-x86_64.tar.xz"]);
+    // Put there since; and what a killed command had still to remove.
+    put(old);
+    run(&node, &["debian-trixie-x86_64"]);
+    assert_eq!(files(&node).len(), 3);
+    let long_ago = std::time::UNIX_EPOCH;
+    File::options().write(true).open(cached(&node, old)).unwrap().set_modified(long_ago).unwrap();
+    run(&node, &["debian-trixie-x86_64"]);
+    assert_eq!(files(&node), [other, "debian-trixie-x86_64.tar.xz"]);
+}
+
+#[test]
+fn a_part_of_a_mirror_outlives_those_that_have_nothing() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (empty, full) = (Server::start(), Server::start());
+    let file = |breaks_after, no_ranges| Resource {
+        body: content(1000),
+        headers: vec!["ETag: \"1\"".into()],
+        breaks_after,
+        no_ranges,
+        ..Resource::default()
+    };
+    let node = node(&[&empty.url, &full.url]);
+    full.put("/a.tar.gz", file(Some(400), true));
+    assert_eq!(run(&node, &["--quiet", "a"]).0, Some(1));
+    assert_eq!(files(&node), ["a.tar.gz.part", "a.tar.gz.part.from"]);
+    full.put("/a.tar.gz", file(None, false));
+    assert_eq!(run(&node, &["--quiet", "a"]), (Some(0), String::new()));
+    assert_eq!(full.requests("/a.tar.gz").last().unwrap(), "bytes=400- \"1\"");
+    assert_eq!(fs::read(cached(&node, "a.tar.gz")).unwrap(), content(1000));
+
+    // The part is of a mirror that cannot be reached any more.
+    let node = self::node(&[&format!("http://{gone}"), &full.url]);
+    fs::create_dir_all(cached(&node, "")).unwrap();
+    fs::write(cached(&node, "a.tar.gz.part"), [0; 500]).unwrap();
+    let from = format!("http://{gone}/a.tar.gz\n\n\"1\"\n");
+    fs::write(cached(&node, "a.tar.gz.part.from"), from).unwrap();
+    assert_eq!(run(&node, &["--quiet", "a"]).0, Some(0));
+    assert_eq!(fs::read(cached(&node, "a.tar.gz")).unwrap(), content(1000));
+}
+
+#[test]
+fn a_part_that_was_whole_when_its_command_was_killed() {
+    let server = Server::start();
+    let headers = vec!["ETag: \"1\"".into()];
+    server.put("/a.tar.gz", Resource { body: content(1000), headers, ..Resource::default() });
+    let node = node(&[&server.url]);
+    fs::create_dir_all(cached(&node, "")).unwrap();
+    fs::write(cached(&node, "a.tar.gz.part"), content(1000)).unwrap();
+    let from = format!("{}/a.tar.gz\n\n\"1\"\n", server.url);
+    fs::write(cached(&node, "a.tar.gz.part.from"), from).unwrap();
+    assert_eq!(run(&node, &["--quiet", "a"]), (Some(0), String::new()));
+    assert_eq!(server.requests("/a.tar.gz"), ["bytes=1000- \"1\"", ""]);
+    assert_eq!(fs::read(cached(&node, "a.tar.gz")).unwrap(), content(1000));
+}
+
+#[test]
+fn without_a_length_the_archive_says_whether_it_is_whole() {
+    let server = Server::start();
+    let whole = [0; 1024];
+    let answer =
+        |body: &[u8]| Resource { body: body.to_vec(), endless: true, ..Resource::default() };
+    server.put("/a.tar", answer(&whole));
+    server.put("/b.tar", answer(&whole[..100]));
+    let node = node(&[&server.url]);
+    let conf = format!("TEMPLATE_REPOS={}\nTMPL_SUFFIXES=tar\n", server.url);
+    fs::write(node.path().join("etc/vz/download.conf"), conf).unwrap();
+    assert_eq!(run(&node, &["--quiet", "a"]), (Some(0), String::new()));
+    let (code, said) = run(&node, &["b"]);
+    assert!(code == Some(1) && said.contains("truncated"), "{said}");
+    assert_eq!(files(&node), ["a.tar"]);
 }
 
 /// An image server with one template, and what its index says of it.

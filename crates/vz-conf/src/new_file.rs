@@ -30,6 +30,14 @@ impl NewFile {
     /// # Errors
     /// Those of open(2).
     pub fn beside(directory: &Path) -> io::Result<NewFile> {
+        NewFile::unnamed(directory)?.map_or_else(|| NewFile::named(directory), Ok)
+    }
+
+    /// The same where it can be without a name until the end; else nothing.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn unnamed(directory: &Path) -> io::Result<Option<NewFile>> {
         let opened = OpenOptions::new()
             .read(true)
             .write(true)
@@ -42,8 +50,8 @@ impl NewFile {
                 .any(|errno| error.raw_os_error() == Some(*errno as i32))
         };
         match opened {
-            Err(error) if unsupported(&error) => NewFile::named(directory),
-            other => Ok(NewFile(Kind::Unnamed(other?))),
+            Err(error) if unsupported(&error) => Ok(None),
+            other => Ok(Some(NewFile(Kind::Unnamed(other?)))),
         }
     }
 

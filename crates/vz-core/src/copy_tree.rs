@@ -23,7 +23,7 @@ use vz_sys::beneath;
 use crate::error::OsText;
 
 pub use difference::copy_difference;
-pub(crate) use file::{attributes, copy_contents, open as open_file};
+pub(crate) use file::{attributes, attributes_of_path, copy_contents, open as open_file};
 
 /// How deep directories may lie in each other: each costs three descriptors.
 const DEEPEST: usize = 250;
@@ -42,6 +42,9 @@ pub enum CopyError {
         /// Why it failed.
         source: OsText,
     },
+    /// The archive that is made of a tree cannot be written.
+    #[error("cannot write the archive: {0}")]
+    Archive(OsText),
     /// Directories lie too deep in each other.
     #[error("cannot copy '{}': more than {DEEPEST} directories in each other", .0.display())]
     Deep(PathBuf),
@@ -198,7 +201,7 @@ impl<'a> Copier<'a> {
 }
 
 /// Between two directories.
-pub(crate) fn check(path: &Path) -> Result<()> {
+fn check(path: &Path) -> Result<()> {
     if vz_sys::cancel::take() {
         return Err(CopyError::Cancelled);
     }
@@ -216,13 +219,13 @@ fn is_whiteout(status: &FileStat) -> bool {
     kind(status) == SFlag::S_IFCHR && status.st_rdev == 0
 }
 
-pub(crate) fn open_directory(parent: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
+fn open_directory(parent: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
     beneath::open_beneath_same_mount(parent, name, flags, Mode::empty())
 }
 
 /// The names in a directory, in an order that is always the same.
-pub(crate) fn names(directory: BorrowedFd<'_>) -> nix::Result<Vec<OsString>> {
+fn names(directory: BorrowedFd<'_>) -> nix::Result<Vec<OsString>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut names = Vec::new();
     for entry in Dir::openat(directory, ".", flags, Mode::empty())?.iter() {

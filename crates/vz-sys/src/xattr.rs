@@ -66,8 +66,41 @@ pub fn list(file: BorrowedFd<'_>) -> Result<Vec<OsString>> {
         // asks for the length.
         unsafe { libc::flistxattr(file.as_raw_fd(), buffer.cast(), size) }
     })?;
+    Ok(split_names(&names))
+}
+
+/// The value of the attribute `name` of what an `O_PATH` descriptor holds, a device node or a FIFO
+/// included.
+///
+/// # Errors
+/// `ENODATA` where there is none, and those of getxattr(2).
+pub fn get_of_path(path: BorrowedFd<'_>, name: &OsStr) -> Result<Vec<u8>> {
+    let link = c_string(&proc_link(path))?;
+    let name = c_string(name)?;
+    read_sized(|buffer, size| {
+        // SAFETY: `link` and `name` are NUL-terminated; `buffer` is writable for `size` bytes, or
+        // null with a size of 0, which only asks for the length.
+        unsafe { libc::getxattr(link.as_ptr(), name.as_ptr(), buffer.cast(), size) }
+    })
+}
+
+/// The names of the attributes of what an `O_PATH` descriptor holds.
+///
+/// # Errors
+/// Those of listxattr(2).
+pub fn list_of_path(path: BorrowedFd<'_>) -> Result<Vec<OsString>> {
+    let link = c_string(&proc_link(path))?;
+    let names = read_sized(|buffer, size| {
+        // SAFETY: `link` is NUL-terminated; `buffer` is writable for `size` bytes, or null with a
+        // size of 0, which only asks for the length.
+        unsafe { libc::listxattr(link.as_ptr(), buffer.cast(), size) }
+    })?;
+    Ok(split_names(&names))
+}
+
+fn split_names(names: &[u8]) -> Vec<OsString> {
     let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    Ok(names.map(|name| OsString::from_vec(name.to_vec())).collect())
+    names.map(|name| OsString::from_vec(name.to_vec())).collect()
 }
 
 /// Asks `call` for the size, then for as many bytes.
@@ -111,6 +144,8 @@ mod tests {
         }
         assert_eq!(get(file, name).unwrap(), b"a\0b\n");
         assert!(list(file).unwrap().contains(&name.to_owned()));
+        assert_eq!(get_of_path(file, name).unwrap(), b"a\0b\n");
+        assert_eq!(list_of_path(file).unwrap(), list(file).unwrap());
         assert_eq!(get(file, OsStr::new("user.none")).unwrap_err(), Errno::ENODATA);
     }
 

@@ -23,9 +23,14 @@ impl Cache {
 
     /// An archive of this template.
     pub fn file_of(&self, template: &str) -> Option<PathBuf> {
-        let files = self.files();
-        let file = files.iter().find(|file| names::template_of_file(file) == Some(template))?;
-        Some(self.directory.join(file))
+        self.files_of(template).into_iter().next()
+    }
+
+    /// All of them.
+    pub fn files_of(&self, template: &str) -> Vec<PathBuf> {
+        let mut files = self.files();
+        files.retain(|file| names::template_of_file(file) == Some(template));
+        files.into_iter().map(|file| self.directory.join(file)).collect()
     }
 
     fn files(&self) -> Vec<String> {

@@ -16,6 +16,7 @@ use nix::libc;
 use ureq::Body;
 use ureq::http::{Response, StatusCode};
 use vz_conf::new_file;
+use vz_core::unpack;
 
 use super::http::{Client, Failure};
 use super::names;
@@ -89,9 +90,15 @@ pub fn fetch(
             part.remove();
             Ok(Fetched::Same)
         }
-        // A network may be back another time; what was refused, or fills the disk, is of no use.
+        // A network may be back another time, as may the mirror that a part is of; what was refused,
+        // or fills the disk, is of no use.
         Err(error) => {
-            if !matches!(error, Failure::Broken { .. }) || part.length()? == 0 {
+            let kept = match error {
+                Failure::Broken { .. } => true,
+                Failure::NotThere(_) => !part.is_of(wanted.url),
+                _ => false,
+            };
+            if !kept || part.length()? == 0 {
                 part.remove();
             }
             Err(error)
@@ -142,10 +149,13 @@ fn attempt(
         StatusCode::NOT_MODIFIED => {
             return Err(Failure::broken(wanted.url, "it says that nothing has changed"));
         }
-        StatusCode::RANGE_NOT_SATISFIABLE => {
-            // The part is no beginning of what is there now.
+        // The part is no beginning of what is there now, or was whole when its command was killed.
+        StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
             part.restart(wanted, None)?;
-            return Err(Failure::broken(wanted.url, "the rest of an older part is not there"));
+            return attempt(client, wanted, part, watch);
+        }
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            return Err(Failure::broken(wanted.url, "it has no beginning of the file"));
         }
         StatusCode::PARTIAL_CONTENT => range(&response, have).ok_or_else(|| {
             Failure::Refused(format!("{}: another part than asked for", wanted.url))
@@ -162,6 +172,9 @@ fn attempt(
     part.check_room(start, total)?;
     watch.starts(wanted.url, start, total);
     copy(wanted, response, part, start, total, watch)?;
+    if total.is_none() && wanted.digest.is_none() {
+        part.check_whole(wanted)?;
+    }
     Ok(Some(modified))
 }
 
@@ -318,6 +331,17 @@ impl Part {
         let known = wanted.digest.is_some() || self.validator.is_some();
         let too_long = wanted.size.is_some_and(|size| length >= size);
         Ok(if same && known && !too_long { length } else { 0 })
+    }
+
+    /// Whether the part was begun from this URL.
+    fn is_of(&self, url: &str) -> bool {
+        fs::read_to_string(&self.origin).unwrap_or_default().lines().next() == Some(url)
+    }
+
+    /// A server that does not say how much it sends may have ended early: the archive shows it.
+    fn check_whole(&self, wanted: &Wanted<'_>) -> Result<(), Failure> {
+        unpack::check(open(&self.path)?)
+            .map_err(|error| Failure::Refused(format!("{}: {error}", wanted.url)))
     }
 
     /// Begins anew, with a file that `validator` tells from others.

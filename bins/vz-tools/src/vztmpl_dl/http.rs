@@ -97,13 +97,19 @@ impl Client {
     /// # Errors
     /// Those of [`Client::get`], and a file above `most` bytes.
     pub fn text(&self, url: &str, most: u64) -> Result<Vec<u8>, Failure> {
-        let mut bytes = Vec::new();
-        let body = self.get(url, &[])?.into_body().into_reader();
-        let read = body.take(most + 1).read_to_end(&mut bytes);
-        read.map_err(|error| Failure::broken(url, error))?;
-        match bytes.len() as u64 > most {
-            true => Err(Failure::Refused(format!("{url} has more than {most} bytes"))),
-            false => Ok(bytes),
+        whole(url, self.get(url, &[])?, most)
+    }
+
+    /// As [`Client::text`], of what not every server has; some refuse what they do not have (403).
+    ///
+    /// # Errors
+    /// As [`Client::text`].
+    pub fn text_if_there(&self, url: &str, most: u64) -> Result<Option<Vec<u8>>, Failure> {
+        let answer = self.agent(url)?.get(url).call().map_err(|error| failed(url, error))?;
+        match answer.status() {
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
+            status if status.is_success() => whole(url, answer, most).map(Some),
+            status => Err(Failure::broken(url, format_args!("the server answered {status}"))),
         }
     }
 
@@ -175,6 +181,17 @@ impl Client {
             builder = builder.no_proxy(host);
         }
         builder.build().map(Some).map_err(refused)
+    }
+}
+
+/// All of an answer.
+fn whole(url: &str, answer: Response<Body>, most: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = answer.into_body().into_reader().take(most + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::broken(url, error))?;
+    match bytes.len() as u64 > most {
+        true => Err(Failure::Refused(format!("{url} has more than {most} bytes"))),
+        false => Ok(bytes),
     }
 }
 

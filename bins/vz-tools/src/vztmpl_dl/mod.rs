@@ -318,9 +318,13 @@ impl Tool {
         image: Option<&streams::Image>,
     ) -> Option<u8> {
         let path = self.cache.directory.join(format!("{template}.{suffix}"));
+        let part = path.with_file_name(format!("{template}.{suffix}.part"));
+        let length = || std::fs::metadata(&part).map_or(0, |metadata| metadata.len());
+        let before = length();
         match self.fetch(url, &path, image) {
             Ok(fetched) => {
                 self.tell(fetched, &path);
+                self.remove_others(fetched, template, &path);
                 Some(0)
             }
             Err(Stopped::Download(Failure::NotThere(_))) => None,
@@ -331,8 +335,8 @@ impl Tool {
             }
             // The next repository may have it, if this one cannot even be asked.
             Err(Stopped::Download(error)) => {
-                let reached = path.with_file_name(format!("{template}.{suffix}.part")).exists();
-                let unreachable = matches!(error, Failure::Broken { .. }) && !reached;
+                // A part that an earlier command has left says nothing of that.
+                let unreachable = matches!(error, Failure::Broken { .. }) && length() <= before;
                 err(&format!(
                     "vztmpl-dl {}: {error}",
                     if unreachable { "WARNING" } else { "ERROR" }
@@ -381,11 +385,8 @@ impl Tool {
     /// What the mirror's SHA256SUMS, if it has one, says of the file.
     fn sums(&self, url: &str) -> Result<Option<[u8; 32]>, Failure> {
         let (directory, file) = url.rsplit_once('/').unwrap_or_default();
-        match self.client.text(&format!("{directory}/SHA256SUMS"), LARGEST_TEXT) {
-            Ok(text) => Ok(names::digest_in_sums(&String::from_utf8_lossy(&text), file)),
-            Err(Failure::NotThere(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let sums = self.client.text_if_there(&format!("{directory}/SHA256SUMS"), LARGEST_TEXT)?;
+        Ok(sums.and_then(|sums| names::digest_in_sums(&String::from_utf8_lossy(&sums), file)))
     }
 
     fn check_signature(&self, url: &str, part: &Path) -> Result<(), Failure> {
@@ -397,6 +398,25 @@ impl Tool {
         signature::check(&signature, part, &self.settings.key)?;
         self.say("Signature check passed.");
         Ok(())
+    }
+
+    /// Removes older archives of the template, which are compressed in another way: one of them could
+    /// be found before the new one.
+    fn remove_others(&self, fetched: Fetched, template: &str, path: &Path) {
+        let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+        let ours = modified(path);
+        for other in self.cache.files_of(template).into_iter().filter(|other| other != path) {
+            if fetched == Fetched::Same && modified(&other) >= ours {
+                continue;
+            }
+            let shown = self.place.node.shown(&other);
+            match std::fs::remove_file(&other) {
+                Ok(()) => self.say(&format!("{} removed", shown.display())),
+                Err(error) => {
+                    err(&format!("vztmpl-dl WARNING: Cannot remove {}: {error}", shown.display()));
+                }
+            }
+        }
     }
 
     fn tell(&self, fetched: Fetched, path: &Path) {

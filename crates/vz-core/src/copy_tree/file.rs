@@ -111,14 +111,25 @@ pub(super) fn give_attributes(
 
 /// The attributes that are taken along.
 pub(crate) fn attributes(file: BorrowedFd<'_>) -> nix::Result<Vec<(OsString, Vec<u8>)>> {
-    let mut names = match xattr::list(file) {
+    with_values(xattr::list(file), |name| xattr::get(file, name))
+}
+
+/// The same of what an `O_PATH` descriptor holds.
+pub(crate) fn attributes_of_path(path: BorrowedFd<'_>) -> nix::Result<Vec<(OsString, Vec<u8>)>> {
+    with_values(xattr::list_of_path(path), |name| xattr::get_of_path(path, name))
+}
+
+fn with_values(
+    names: nix::Result<Vec<OsString>>,
+    get: impl Fn(&OsStr) -> nix::Result<Vec<u8>>,
+) -> nix::Result<Vec<(OsString, Vec<u8>)>> {
+    let mut names = match names {
         Err(Errno::EOPNOTSUPP) => Vec::new(),
         other => other?,
     };
     names.retain(|name| TAKEN.iter().any(|taken| name.as_bytes().starts_with(taken)));
     names.sort_unstable();
-    let with_value = |name: OsString| xattr::get(file, &name).map(|value| (name, value));
-    names.into_iter().map(with_value).collect()
+    names.into_iter().map(|name| get(&name).map(|value| (name, value))).collect()
 }
 
 fn mode(status: &FileStat) -> Mode {

@@ -40,15 +40,7 @@ const PREFIX: &str = "vzctl-rm-me.";
 /// # Errors
 /// [`Exit::Running`], [`Exit::Mounted`], or the step that failed.
 pub fn destroy(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
-    container.require_places()?;
-    if container.is_running()? {
-        report.info("Container is currently running. Stop it first.");
-        return Err(Error::Reported(Exit::Running));
-    }
-    if container.is_mounted() {
-        report.info("Container is currently mounted (umount first)");
-        return Err(Error::Reported(Exit::Mounted));
-    }
+    require_stopped(container, report)?;
     snapshot::require_none_mounted(container, report)?;
     teardown::cancel_restart(container)?;
     let shown = container.node.shown(&container.private);
@@ -65,6 +57,20 @@ pub fn destroy(container: &Container<'_>, report: &mut dyn Report) -> Result<()>
     remove_the_rest(container, report)?;
     clean_templates(container, report);
     report.info("Container private area was destroyed");
+    Ok(())
+}
+
+/// Refuses one that is not to be destroyed as it is.
+pub(super) fn require_stopped(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
+    container.require_places()?;
+    if container.is_running()? {
+        report.info("Container is currently running. Stop it first.");
+        return Err(Error::Reported(Exit::Running));
+    }
+    if container.is_mounted() {
+        report.info("Container is currently mounted (umount first)");
+        return Err(Error::Reported(Exit::Mounted));
+    }
     Ok(())
 }
 

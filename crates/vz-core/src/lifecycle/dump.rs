@@ -29,7 +29,7 @@ use crate::error::{Context, Error, Result};
 use crate::group;
 use crate::layout::ploop::balloon;
 use crate::layout::{self, View};
-use crate::pack::{Packer, Summary, Tree};
+use crate::pack::{Packer, Shift, Summary, Tree};
 use crate::unpack::survey::{CONFIG, DUMP};
 
 /// What a container's action scripts end in.
@@ -38,8 +38,9 @@ pub const SCRIPTS: [&str; 6] = ["start", "stop", "mount", "umount", "premount", 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Writes the archive. A running container is frozen meanwhile, unless it is to be read as it moves.
-/// `excluded` says of paths from the container's top which are left out, with all below. The lock is
-/// held by the caller.
+/// `excluded` says of paths from the container's top which are left out, with all below; `unread` is
+/// told of each file that could not be read, without which the archive is made. The lock is held by
+/// the caller.
 ///
 /// # Errors
 /// The step that failed; the container is as it was.
@@ -47,6 +48,7 @@ pub fn write(
     container: &Container<'_>,
     output: &mut dyn Write,
     excluded: &dyn Fn(&Path) -> bool,
+    unread: &mut dyn FnMut(&CopyError),
 ) -> Result<Summary> {
     container.require_private()?;
     let state = container.state()?.filter(|state| state.is_running());
@@ -55,17 +57,18 @@ pub fn write(
         Some(state) => Some(Frozen::begin(&group_of(container, &state.group)?)?),
     };
     let files = files(container)?;
-    let shifted = match (&state, container.layout()) {
-        (Some(state), Layout::Overlay) => (state.uid_base, state.gid_base),
-        _ => (0, 0),
+    // Its mount cannot be id-mapped: the layers below are, and what it shows is shifted.
+    let shift = match (&state, container.layout()) {
+        (Some(state), Layout::Overlay) => Shift { uid: state.uid_base, gid: state.gid_base },
+        _ => Shift::default(),
     };
     let is_image = matches!(container.layout(), Layout::Ploop(_));
     let excluded = |path: &Path, status: &FileStat| {
         path == Path::new(DUMP) || is_image && balloon::is_balloon(path, status) || excluded(path)
     };
-    let mut packer = Packer::new(output);
+    let mut packer = Packer::new(output, unread);
     add_configuration(container, &mut packer)?;
-    let tree = Tree { top: files.as_fd(), shifted, excluded: &excluded };
+    let tree = Tree { top: files.as_fd(), shift, excluded: &excluded };
     packer.add_tree(&tree).and_then(|()| packer.finish()).map_err(failed)
 }
 

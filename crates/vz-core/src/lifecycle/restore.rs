@@ -9,16 +9,17 @@
 //! root of the node, are taken only when the caller vouches for the archive.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::fs::{File, Permissions};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use vz_conf::change::Change;
 use vz_conf::exit::Exit;
 use vz_conf::file::ConfFile;
 use vz_conf::layout::Layout;
-use vz_conf::new_file;
+use vz_conf::new_file::NewFile;
 use vz_conf::param::by_key;
 use vz_sys::beneath;
 
@@ -26,7 +27,7 @@ use super::create::{
     apply_sample, check_places, clean_up, make_places, remove_destroyed, sync_directory,
     sync_file_system,
 };
-use super::destroy::temporary_area;
+use super::destroy::{self, temporary_area};
 use super::dump::SCRIPTS;
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
@@ -53,6 +54,8 @@ pub struct Request<'a> {
     pub layout: Option<Layout>,
     /// Scripts, and keys that reach into the node, are taken too.
     pub trusted: bool,
+    /// A container that there is is destroyed first.
+    pub force: bool,
 }
 
 /// Restores the container. The lock is held by the caller.
@@ -65,7 +68,9 @@ pub fn restore(
     report: &mut dyn Report,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
-    if container.configured {
+    if container.configured && request.force {
+        replace(container, request, report)?;
+    } else if container.configured {
         let conf = container.node.shown(&container.node.conf_path(container.id));
         let text = format!("Container config file {} already exists", conf.display());
         return Err(Error::Refused(Exit::CopyConfigFailed, text));
@@ -77,6 +82,20 @@ pub fn restore(
     }
     clean_up(container, false, &change, &error, report);
     Err(error)
+}
+
+/// Destroys the container, once the archive is known to be whole.
+fn replace(
+    container: &mut Container<'_>,
+    request: &Request<'_>,
+    report: &mut dyn Report,
+) -> Result<()> {
+    destroy::require_stopped(container, report)?;
+    survey::survey(open(request)?).map_err(|error| failed(request, &error))?;
+    unpack::check(open(request)?).map_err(|error| failed(request, &error))?;
+    destroy::destroy(container, report)?;
+    *container = Container::load(container.node, container.id)?;
+    Ok(())
 }
 
 fn run(
@@ -206,7 +225,7 @@ fn fill(
         // Of a new file system's own making: the container has one when it had one.
         let _ = beneath::remove_directory(place.as_fd(), OsStr::new("lost+found"));
     }
-    unpack::unpack_below(open(request)?, &survey.top, place.as_fd(), progress)
+    unpack::unpack_backup(open(request)?, &survey.top, place.as_fd(), progress)
         .map_err(|error| failed(request, &error))?;
     remove_dump(place.as_fd()).at(Exit::UnpackFailed, "Cannot clean", &area)?;
     sync_file_system(place.as_fd(), &area)?;
@@ -215,26 +234,32 @@ fn fill(
 }
 
 /// The configuration is no file of the container's.
-fn remove_dump(place: BorrowedFd<'_>) -> std::io::Result<()> {
+fn remove_dump(place: BorrowedFd<'_>) -> io::Result<()> {
     let (above, name) = DUMP.rsplit_once('/').unwrap_or_default();
     let Ok(above) = beneath::open_directory(place, OsStr::new(above)) else { return Ok(()) };
     match beneath::status_at(above.as_fd(), OsStr::new(name)) {
         Err(nix::errno::Errno::ENOENT) => Ok(()),
-        _ => remove_tree(above.as_fd(), name.as_ref()).map_err(std::io::Error::other),
+        _ => remove_tree(above.as_fd(), name.as_ref()).map_err(io::Error::other),
     }
 }
 
 /// After the configuration: without that, a destroy could not find them.
 fn write_scripts(container: &Container<'_>, survey: &Survey) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     for kind in SCRIPTS {
         let Some(text) = survey.files.get(&format!("vps.{kind}")) else { continue };
         let path = container.node.conf_dir().join(format!("{}.{kind}", container.id));
-        new_file::write(&path, text)
-            .and_then(|()| File::open(&path)?.set_permissions(PermissionsExt::from_mode(0o755)))
-            .at(Exit::CopyConfigFailed, "Cannot write", &path)?;
+        write_script(&path, text).at(Exit::CopyConfigFailed, "Cannot write", &path)?;
     }
-    Ok(())
+    sync_directory(&container.node.conf_dir())
+}
+
+/// On disk before it has its name: half a script would be run all the same.
+fn write_script(path: &Path, text: &[u8]) -> io::Result<()> {
+    let script = NewFile::beside(path.parent().unwrap_or(Path::new("/")))?;
+    script.file().write_all(text)?;
+    script.file().set_permissions(Permissions::from_mode(0o755))?;
+    script.file().sync_all()?;
+    script.replace(path)
 }
 
 fn remove_scripts(container: &Container<'_>) {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tar::{EntryType, Header};
 
+use super::own::Attributes;
+
 /// Size of a block, in bytes.
 pub(super) const BLOCK: usize = 512;
 /// Room for a name in a header, in bytes.
@@ -40,7 +42,7 @@ pub(super) struct Entry<'a> {
     pub(super) size: u64,
     /// Major and minor number.
     pub(super) device: (u64, u64),
-    pub(super) attributes: Vec<(OsString, Vec<u8>)>,
+    pub(super) attributes: Attributes,
     /// Where a file with holes has data: offsets and lengths.
     pub(super) pieces: Option<Vec<(u64, u64)>>,
 }
@@ -48,7 +50,7 @@ pub(super) struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// An empty one of root's.
     pub(super) fn new(path: &'a Path, kind: Kind) -> Entry<'a> {
-        let (attributes, pieces) = (Vec::new(), None);
+        let (attributes, pieces) = (Attributes::default(), None);
         Entry {
             path,
             kind,
@@ -134,7 +136,11 @@ impl<'a> Entry<'a> {
         if nanoseconds != 0 || !(0..=LARGEST.cast_signed()).contains(&seconds) {
             add(&mut records, b"mtime", time(seconds, nanoseconds).as_bytes());
         }
-        for (name, value) in &self.attributes {
+        // Not as an attribute: GNU tar restores an ACL from its text alone.
+        for (key, text) in &self.attributes.acls {
+            add(&mut records, key.as_bytes(), text.as_bytes());
+        }
+        for (name, value) in &self.attributes.plain {
             add(&mut records, &[b"SCHILY.xattr.", escaped(name).as_slice()].concat(), value);
         }
         records

@@ -1,16 +1,16 @@
-//! POSIX ACLs: the text that tar archives hold (acl(5), "ACL TEXT FORMS") becomes the value of
-//! the extended attribute that the kernel reads (`include/uapi/linux/posix_acl_xattr.h`).
+//! POSIX ACLs: the text that tar archives hold (acl(5), "ACL TEXT FORMS"), and the value of the
+//! extended attribute that the kernel reads (`include/uapi/linux/posix_acl_xattr.h`).
 
 use super::error::Refusal;
 
 /// The PAX record of an access ACL.
-pub(super) const ACCESS_RECORD: &str = "SCHILY.acl.access";
+pub(crate) const ACCESS_RECORD: &str = "SCHILY.acl.access";
 /// The PAX record of the default ACL of a directory.
-pub(super) const DEFAULT_RECORD: &str = "SCHILY.acl.default";
+pub(crate) const DEFAULT_RECORD: &str = "SCHILY.acl.default";
 /// The attribute of an access ACL.
-pub(super) const ACCESS_ATTRIBUTE: &str = "system.posix_acl_access";
+pub(crate) const ACCESS_ATTRIBUTE: &str = "system.posix_acl_access";
 /// The attribute of a default ACL.
-pub(super) const DEFAULT_ATTRIBUTE: &str = "system.posix_acl_default";
+pub(crate) const DEFAULT_ATTRIBUTE: &str = "system.posix_acl_default";
 
 /// `POSIX_ACL_XATTR_VERSION`.
 const VERSION: u32 = 2;
@@ -26,14 +26,14 @@ const OTHER: u16 = 0x20;
 
 /// Whose id a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who<'a> {
+pub(crate) enum Who<'a> {
     User(&'a [u8]),
     Group(&'a [u8]),
 }
 
 /// Why a text did not become an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AclError {
+pub(crate) enum AclError {
     Malformed,
     /// A name that `id_of` does not know.
     UnknownName,
@@ -54,7 +54,7 @@ struct Entry {
 
 /// The attribute's value for `text`. Names are asked of `id_of`, unless a fourth field gives the
 /// number (star's form).
-pub(super) fn attribute(
+pub(crate) fn attribute(
     text: &[u8],
     id_of: impl Fn(Who<'_>) -> Option<u32>,
 ) -> Result<Vec<u8>, AclError> {
@@ -135,6 +135,38 @@ fn bytes(entries: &[Entry]) -> Vec<u8> {
     bytes
 }
 
+/// The text of an attribute's value, with numbers for names; `own` says what a user's number, and a
+/// group's, is to be. `None` for what the kernel does not write.
+pub(crate) fn text(value: &[u8], own: &dyn Fn(Owner) -> u32) -> Option<String> {
+    let mut parts = Vec::new();
+    for entry in value.strip_prefix(&VERSION.to_le_bytes())?.chunks(8) {
+        let [tag, tag_high, permissions, 0, id @ ..] = entry else { return None };
+        let id = u32::from_le_bytes(id.try_into().ok()?);
+        let (tag, name) = match u16::from_le_bytes([*tag, *tag_high]) {
+            USER_OBJ => ("user", String::new()),
+            USER => ("user", own(Owner::User(id)).to_string()),
+            GROUP_OBJ => ("group", String::new()),
+            GROUP => ("group", own(Owner::Group(id)).to_string()),
+            MASK => ("mask", String::new()),
+            OTHER => ("other", String::new()),
+            _ => return None,
+        };
+        let letter = |bit: u8, letter| if permissions & bit == 0 { '-' } else { letter };
+        let [read, write, execute] = [letter(4, 'r'), letter(2, 'w'), letter(1, 'x')];
+        parts.push(format!("{tag}:{name}:{read}{write}{execute}"));
+    }
+    Some(parts.join(","))
+}
+
+/// Whom an entry names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A user.
+    User(u32),
+    /// A group.
+    Group(u32),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +200,25 @@ mod tests {
             Some(4)
         });
         assert_eq!(known.unwrap()[8..12], [4, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_text_and_its_value() {
+        let written = "user::rw-,user:1000:r--,group::r-x,group:7:--x,mask::rwx,other::---";
+        let value = numeric(written).unwrap();
+        let own = |owner| match owner {
+            Owner::User(id) | Owner::Group(id) => id,
+        };
+        assert_eq!(text(&value, &own).unwrap(), written);
+        let own = |owner| match owner {
+            Owner::User(id) => id - 1000,
+            Owner::Group(id) => id + 1,
+        };
+        let shifted = written.replace("1000", "0").replace(":7:", ":8:");
+        assert_eq!(text(&value, &own).unwrap(), shifted);
+        for bad in [&value[1..], &value[..7], &[value.as_slice(), &[1]].concat(), b""] {
+            assert_eq!(text(bad, &own), None, "{bad:?}");
+        }
     }
 
     #[test]

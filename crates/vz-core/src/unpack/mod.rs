@@ -9,7 +9,7 @@
 //! Owners are numbers, as the archive has them. What is unpacked when an error comes stays: the
 //! caller removes the destination ([`crate::remove_tree`]).
 
-mod acl;
+pub(crate) mod acl;
 mod archive;
 mod attribute;
 mod directories;
@@ -65,17 +65,33 @@ pub fn unpack(
     destination: BorrowedFd<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Summary, UnpackError> {
-    unpack_below(archive, b"", destination, progress)
+    put_members(archive, &mut |_| Ok(true), destination, progress)
 }
 
-/// As [`unpack`], of an archive in which all lies below the directory `top`: that becomes the
-/// destination. With an empty `top` it is [`unpack`].
+/// As [`unpack`], of a backup in which all lies below the directory `top`: that becomes the
+/// destination. What [`survey::DUMP`] has at the beginning is vzdump's, not the container's: it is not
+/// unpacked, and so not in the way of what the container has there, a link for `etc` say.
 ///
 /// # Errors
 /// As [`unpack`]; [`Refusal::Outside`] for what lies elsewhere.
-pub fn unpack_below(
+pub fn unpack_backup(
     archive: File,
     top: &[u8],
+    destination: BorrowedFd<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Summary, UnpackError> {
+    let mut at_start = true;
+    let mut choose = |member: &mut member::Member| {
+        at_start &= survey::is_of_dump(&member.name);
+        Ok(!at_start && member.move_below(top)?)
+    };
+    put_members(archive, &mut choose, destination, progress)
+}
+
+/// Unpacks the members that are chosen.
+fn put_members(
+    archive: File,
+    choose: &mut dyn FnMut(&mut member::Member) -> Result<bool, UnpackError>,
     destination: BorrowedFd<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Summary, UnpackError> {
@@ -95,7 +111,7 @@ pub fn unpack_below(
         let mut members = members::Members::new(stream);
         let mut extractor = extract::Extractor::new(destination)?;
         while let Some(mut member) = members.next()? {
-            if !member.move_below(top)? {
+            if !choose(&mut member)? {
                 continue;
             }
             extractor.put(member, &mut members, &mut tell)?;
@@ -103,6 +119,21 @@ pub fn unpack_below(
             check_cancelled()?;
         }
         extractor.finish()
+    })
+}
+
+/// Reads `archive`, from its current position, to its end, and unpacks nothing.
+///
+/// # Errors
+/// [`UnpackError`] for what is cut, damaged or no tar archive.
+pub fn check(archive: File) -> Result<(), UnpackError> {
+    let read = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        let mut members = members::Members::new(archive::Stream::open(archive, &read, scope)?);
+        while members.next()?.is_some() {
+            check_cancelled()?;
+        }
+        Ok(())
     })
 }
 

@@ -81,6 +81,11 @@ fn of_dump(name: &[u8]) -> Option<String> {
     if plain { String::from_utf8(name.to_vec()).ok() } else { None }
 }
 
+/// Whether a member is a file of [`DUMP`].
+pub(super) fn is_of_dump(name: &[u8]) -> bool {
+    of_dump(name).is_some()
+}
+
 /// Its files lie in one directory, and so beside each other.
 fn is_above_dump(name: &[u8]) -> bool {
     name.is_empty() || name == b"etc" || name == DUMP.as_bytes()
