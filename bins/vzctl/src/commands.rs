@@ -15,7 +15,7 @@ use vz_core::dist;
 use vz_core::error::{Error, Result};
 use vz_core::lifecycle::{
     checkpoint, console, create, destroy, enter, exec, image, mounting, quota, set, start, stop,
-    teardown, vzmon,
+    teardown, temporary, vzmon,
 };
 use vz_core::lock::Lock;
 use vz_core::node::Node;
@@ -188,7 +188,7 @@ pub fn run(
     check_it_is_there(command, request, &container).inspect_err(|_| {
         if !container.configured && !command.needs_no_lock() && !request.skip_lock {
             // It is said below that there is no such container; what is left stays for the next one.
-            let _ = destroy::remove_traces(&container, output);
+            let _ = temporary::remove_traces(&container, output);
         }
     })?;
     options.cover_passwords()?;

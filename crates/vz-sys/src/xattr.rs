@@ -43,6 +43,16 @@ pub fn set_of_path(path: BorrowedFd<'_>, name: &OsStr, value: &[u8]) -> Result<(
     Errno::result(answer).map(drop)
 }
 
+/// Takes the attribute `name` from an open file.
+///
+/// # Errors
+/// `ENODATA` where there is none, and those of fremovexattr(2).
+pub fn remove(file: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
+    let name = c_string(name)?;
+    // SAFETY: `name` is NUL-terminated and outlives the call.
+    Errno::result(unsafe { libc::fremovexattr(file.as_raw_fd(), name.as_ptr()) }).map(drop)
+}
+
 /// The value of the attribute `name` of an open file.
 ///
 /// # Errors

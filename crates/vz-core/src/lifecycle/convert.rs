@@ -9,7 +9,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -26,8 +25,8 @@ use crate::copy_tree::{self, CopyError};
 use crate::error::{Context, Error, OsText, Result};
 use crate::layout::ploop::balloon;
 use crate::layout::{self, View};
-use crate::lifecycle::convert_image;
-use crate::lifecycle::destroy::{discard, temporary_area};
+use crate::lifecycle::destroy::discard;
+use crate::lifecycle::{convert_image, temporary};
 use crate::report::{Counter, Report, Silent};
 use crate::template;
 use crate::template::store::{self, Held, Version};
@@ -64,7 +63,7 @@ pub fn convert(
     let (from, to) = (container.layout().stored(), layout.stored());
     report.info(&format!("Converting container files from {from} to {to}"));
     let before = container.own.overlay_template.clone();
-    let area = temporary_area(&container.private);
+    let area = temporary::area(&container.private);
     discard(&area, report)?;
     let shared = match build(container, layout, &area, report) {
         Ok(shared) => shared,
@@ -74,7 +73,8 @@ pub fn convert(
         }
     };
     let ready = ready_area(&container.private, layout);
-    rename(&area, &ready)?;
+    let named = temporary::finish(&area, &ready);
+    named.at(Exit::SystemError, "Cannot rename the new private area to", &ready)?;
     sync_parent(&container.private)?;
     let saved = save(container, layout, shared.as_ref());
     // Forward or back, as the configuration says.
@@ -123,11 +123,7 @@ fn build(
         true => convert_image::mount_top(container, report)?,
         false => layout::of(container.layout()).mount(container, View::Reading, false)?,
     };
-    std::fs::DirBuilder::new().mode(0o755).create(area).at(
-        Exit::CreateDirectoryFailed,
-        "Cannot make",
-        area,
-    )?;
+    temporary::make(area)?;
     let place = layout::of(layout).make(&after, area)?;
     if matches!(layout, Layout::Ploop(_)) {
         // Of a new file system's own making: the container has one when it had one.

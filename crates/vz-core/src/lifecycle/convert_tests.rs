@@ -7,7 +7,7 @@ use std::fs;
 use vz_conf::ctid::Ctid;
 
 use super::*;
-use crate::lifecycle::{destroy, teardown};
+use crate::lifecycle::{teardown, temporary};
 use crate::node::Node;
 
 struct Place {
@@ -35,6 +35,14 @@ impl Place {
     fn configure(&self, layout: &str) {
         let text = format!("VE_LAYOUT=\"{layout}\"\n");
         fs::write(self.top.path().join("etc/vz/conf/7.conf"), text).unwrap();
+    }
+
+    /// What a killed command has left.
+    fn unfinished(&self, content: &str) -> PathBuf {
+        let area = self.top.path().join("p/7.tmp");
+        temporary::make(&area).unwrap();
+        fs::create_dir_all(area.join(content)).unwrap();
+        area
     }
 
     fn container(&self) -> Container<'_> {
@@ -75,23 +83,27 @@ fn the_configuration_decides_forward_or_back() {
 
 #[test]
 fn what_was_never_whole_goes_with_the_next_command() {
-    for areas in [vec![("7", "old"), ("7.tmp", "half")], vec![("7", "old"), ("7.tmp", "")]] {
-        let place = Place::new("simfs", &areas);
+    for content in ["half", ""] {
+        let place = Place::new("simfs", &[("7", "old")]);
+        let left = place.unfinished(content);
         teardown::recover(&place.container(), &mut Silent).unwrap();
-        assert_eq!(place.content(), "old", "{areas:?}");
+        assert!(place.content() == "old" && !left.exists(), "{content}");
     }
+    let place = Place::new("simfs", &[("7", "old"), ("7.tmp", "of the admin")]);
+    teardown::recover(&place.container(), &mut Silent).unwrap();
+    assert!(place.top.path().join("p/7.tmp/of the admin").exists());
 }
 
 #[test]
 fn without_a_configuration_it_goes_when_nobody_is_at_work() {
-    let place = Place::new("simfs", &[("7", ""), ("7.tmp", "half")]);
+    let place = Place::new("simfs", &[("7", "")]);
     fs::remove_file(place.top.path().join("etc/vz/conf/7.conf")).unwrap();
-    let (container, left) = (place.container(), place.top.path().join("p/7.tmp"));
+    let (container, left) = (place.container(), place.unfinished("half"));
     let lock = container.lock(&mut Silent).unwrap();
-    destroy::remove_traces(&container, &mut Silent).unwrap();
+    temporary::remove_traces(&container, &mut Silent).unwrap();
     assert!(left.exists() && container.private.exists());
     drop(lock);
-    destroy::remove_traces(&container, &mut Silent).unwrap();
+    temporary::remove_traces(&container, &mut Silent).unwrap();
     assert!(!left.exists() && !container.private.exists());
 }
 

@@ -22,8 +22,8 @@ use crate::container::Container;
 use crate::dist::{Action, Distribution};
 use crate::error::{Context, Error, OsText, Result};
 use crate::layout::View;
-use crate::lifecycle::destroy::{self, discard, temporary_area};
-use crate::lifecycle::mounting;
+use crate::lifecycle::destroy::{self, discard};
+use crate::lifecycle::{mounting, temporary};
 use crate::report::Report;
 use crate::template::store::{self, Held, unpack_failed};
 use crate::template::{self, Template};
@@ -83,7 +83,7 @@ fn run(
     remove_destroyed(container)?;
     save_configuration(container, change, &template)?;
     let private = &container.private;
-    std::fs::rename(temporary_area(private), private).at(
+    temporary::finish(&temporary::area(private), private).at(
         Exit::UnpackFailed,
         "Cannot rename the new private area to",
         private,
@@ -222,7 +222,7 @@ fn fill(
 pub(super) fn make_places(container: &Container<'_>, report: &mut dyn Report) -> Result<PathBuf> {
     let node = container.node;
     let private = &container.private;
-    let area = temporary_area(private);
+    let area = temporary::area(private);
     let make = |path: &Path| std::fs::DirBuilder::new().mode(0o755).create(path);
     if let Some(parent) = private.parent() {
         // For root alone: set-id programs of containers lie in there (CVE-2025-64507).
@@ -242,7 +242,7 @@ pub(super) fn make_places(container: &Container<'_>, report: &mut dyn Report) ->
         report.error(&format!("Warning: Temp dir {} already exists, deleting", shown.display()));
         discard(&area, report)?;
     }
-    make(&area).at(Exit::CreateDirectoryFailed, "Cannot make", &area)?;
+    temporary::make(&area)?;
     Ok(area)
 }
 
@@ -251,7 +251,7 @@ pub(super) fn make_places(container: &Container<'_>, report: &mut dyn Report) ->
 fn run_post_create(container: &mut Container<'_>, report: &mut dyn Report) -> Result<()> {
     let distribution = Distribution::of(container, report)?;
     let Some(script) = distribution.script(Action::PostCreate) else { return Ok(()) };
-    let area = temporary_area(&container.private);
+    let area = temporary::area(&container.private);
     let private = std::mem::replace(&mut container.private, area);
     let done = mounting::mount_only(container, View::NewArea, true).and_then(|()| {
         report.info("Performing postcreate actions");
@@ -345,7 +345,7 @@ pub(super) fn clean_up(
     }
     let mut tell = |what: &str, error: String| report.error(&format!("{what}: {error}"));
     if !container.private.as_os_str().is_empty() {
-        let area = temporary_area(&container.private);
+        let area = temporary::area(&container.private);
         if area.exists()
             && let Err(error) = discard(&area, &mut crate::report::Silent)
         {

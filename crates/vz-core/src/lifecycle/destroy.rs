@@ -14,14 +14,12 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use vz_conf::exit::Exit;
 use vz_sys::clone::{self, Request};
-use vz_sys::mount;
 
 use crate::container::Container;
 use crate::error::{Context, Error, OsText, Result};
-use crate::lifecycle::{mounting, snapshot, teardown};
-use crate::lock;
+use crate::lifecycle::{snapshot, teardown, temporary};
 use crate::remove_tree::remove_tree;
-use crate::report::{Report, Silent};
+use crate::report::Report;
 use crate::template::store::{self, Version};
 use crate::vzquota::private_area;
 use crate::{addresses, names, old_cgroup};
@@ -48,7 +46,7 @@ pub fn destroy(container: &Container<'_>, report: &mut dyn Report) -> Result<()>
     clear_quota(container, report);
     remove_private(container, report)?;
     // What a killed create left beside it.
-    discard(&temporary_area(&container.private), report)?;
+    discard(&temporary::area(&container.private), report)?;
     set_aside_configuration(container).at(
         Exit::DeletePrivateFailed,
         "Cannot set aside the configuration of",
@@ -74,78 +72,10 @@ pub(super) fn require_stopped(container: &Container<'_>, report: &mut dyn Report
     Ok(())
 }
 
-/// Where a private area is filled before it is there.
-pub fn temporary_area(private: &Path) -> PathBuf {
-    let mut name = private.as_os_str().to_owned();
-    name.push(".tmp");
-    name.into()
-}
-
-/// Removes what a killed create or convert has left beside the private area, unmounted where a create
-/// had come to mount it. Called by each command that has just taken the lock: who makes such an area has
-/// it.
-///
-/// # Errors
-/// When it cannot be unmounted, or removed.
-pub fn discard_unfinished(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
-    let private = &container.private;
-    if !has_unfinished(container) {
-        return Ok(());
-    }
-    let area = temporary_area(private);
-    report.log(
-        1,
-        &format!("Removing {}, which is unfinished", container.node.shown(&area).display()),
-    );
-    // A create mounts it at VE_ROOT for postcreate actions; beside what a convert makes lie files.
-    let is_create = match std::fs::read_dir(private) {
-        Ok(mut names) => names.next().is_none(),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    };
-    if is_create && !container.is_running()? {
-        mounting::unmount_only(container, report)?;
-    }
-    discard(&area, &mut Silent)
-}
-
-/// Says whether something lies where a private area is filled before it is there. What is a link or is
-/// mounted there none of the tools has made.
-fn has_unfinished(container: &Container<'_>) -> bool {
-    if container.private.as_os_str().is_empty() || container.check_places().is_err() {
-        return false;
-    }
-    let area = temporary_area(&container.private);
-    let is_directory = std::fs::symlink_metadata(&area).is_ok_and(|status| status.is_dir());
-    is_directory && !mount::is_mount_point(&area).unwrap_or(true)
-}
-
-/// Removes the traces of a number without a configuration that nobody is at work on: the lock of a killed
-/// destroy, and what a killed create has left.
-///
-/// # Errors
-/// As [`discard_unfinished`]. What else cannot be removed is said by the command that next wants it.
-pub fn remove_traces(container: &Container<'_>, report: &mut dyn Report) -> Result<()> {
-    let Ok(path) = container.node.lock_path(container.id) else { return Ok(()) };
-    if !has_unfinished(container) {
-        let _ = lock::remove_stale(&path);
-        return Ok(());
-    }
-    let Ok(lock::Outcome::Taken { lock: _lock, .. }) = lock::take(&path) else { return Ok(()) };
-    // A create may have come to its end until then.
-    if container.node.conf_path(container.id).exists() {
-        return Ok(());
-    }
-    discard_unfinished(container, report)?;
-    // Empty, it held the place.
-    let _ = std::fs::remove_dir(&container.private);
-    let _ = std::fs::remove_dir(&container.root);
-    Ok(())
-}
-
 /// One that was never mounted has the limits of its creation still, and maybe one that a killed
 /// create left.
 fn clear_quota(container: &Container<'_>, report: &mut dyn Report) {
-    for area in [&container.private, &temporary_area(&container.private)] {
+    for area in [&container.private, &temporary::area(&container.private)] {
         if let Err(error) = private_area::clear(area, container.id) {
             report.error(&format!("Warning: failed to clear disk quota: {}", OsText(error)));
         }

@@ -21,4 +21,5 @@ pub mod snapshot;
 pub mod start;
 pub mod stop;
 pub mod teardown;
+pub mod temporary;
 pub mod vzmon;

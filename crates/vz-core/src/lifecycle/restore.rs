@@ -27,8 +27,8 @@ use super::create::{
     apply_sample, check_places, clean_up, make_places, remove_destroyed, sync_directory,
     sync_file_system,
 };
-use super::destroy::{self, temporary_area};
 use super::dump::SCRIPTS;
+use super::{destroy, temporary};
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
 use crate::remove_tree::remove_tree;
@@ -114,7 +114,7 @@ fn run(
         write_scripts(container, &survey)?;
     }
     let private = &container.private;
-    let renamed = std::fs::rename(temporary_area(private), private);
+    let renamed = temporary::finish(&temporary::area(private), private);
     renamed.at(Exit::UnpackFailed, "Cannot rename the new private area to", private)?;
     sync_directory(private.parent().unwrap_or(private))?;
     assign_name(container, report);

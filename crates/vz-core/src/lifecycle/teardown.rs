@@ -17,7 +17,7 @@ use crate::error::{Context, Error, OsText, Result};
 use crate::group::{self, Place};
 use crate::layout::ploop::resize;
 use crate::lifecycle::stop::open_init;
-use crate::lifecycle::{console, convert, destroy, mounting, snapshot};
+use crate::lifecycle::{console, convert, mounting, snapshot, temporary};
 use crate::limits::{self, InForce};
 use crate::old_cgroup;
 use crate::report::Report;
@@ -154,7 +154,7 @@ pub fn recover(container: &Container<'_>, report: &mut dyn Report) -> Result<boo
     convert::finish(container)?;
     // Without a configuration it is a create's to find, which says so.
     let unfinished = match container.configured {
-        true => destroy::discard_unfinished(container, report),
+        true => temporary::discard_unfinished(container, report),
         false => Ok(()),
     };
     for finished in [unfinished, snapshot::recover(container), resize::finish(container)] {
