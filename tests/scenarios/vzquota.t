@@ -113,7 +113,7 @@ A container's is on while it is mounted; dropped and counted anew it is as befor
   30720 33792
   $ lsattr -pd /var/lib/vz/private/$CTID | awk '{print $1}' | sed "s/^$CTID$/N/"
   N
-  $ for time in 5000 5000 259200; do vzctl set $CTID --quotatime $time 2>&1 | grep QUOTATIME; done; vzquota -b stat $CTID | awk 'NR == 2 {print $5}'
+  $ for time in 5000 5000 259200; do vzctl set $CTID --diskspace 30M:33M --quotatime $time 2>&1 | grep QUOTATIME; done; vzquota -b stat $CTID | awk 'NR == 2 {print $5}'
   Warning: QUOTATIME is from now on that of all containers on this file system
   Warning: QUOTATIME is from now on that of all containers on this file system
   259200

@@ -17,7 +17,6 @@ use vz_sys::quota::{self, Project, Support};
 use super::{Storage, View};
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
-use crate::vzquota::file::QuotaFile;
 use crate::vzquota::{kernel, private_area};
 
 /// The layout.
@@ -39,7 +38,9 @@ impl Storage for Simfs {
     }
 }
 
-/// Gives the empty directory `area` the container's project and limits.
+/// Gives the empty directory `area` the container's project. Limits come when it is mounted: what
+/// the tools put into it is not to end at them, and the old area of a container that is converted
+/// counts for the same project. (On XFS root is not above limits.)
 pub(super) fn make_area(container: &Container<'_>, area: &Path) -> Result<OwnedFd> {
     let directory = open_directory(area)?;
     // Given where it can be, also with DISK_QUOTA=no: so it can be switched on later.
@@ -52,7 +53,8 @@ pub(super) fn make_area(container: &Container<'_>, area: &Path) -> Result<OwnedF
         Support::AccountingOnly => set_project(&directory, container, area)?,
         Support::Enforced => {
             set_project(&directory, container, area)?;
-            kernel::enforce(directory.as_fd(), container.id.get(), &limits(container)).at(
+            let none = quota::Limits::default();
+            quota::set_limits(directory.as_fd(), container.id.get(), &none).at(
                 Exit::QuotaSetFailed,
                 "Cannot set the disk quota of",
                 area,
@@ -152,14 +154,6 @@ fn set_limits(directory: &File, container: &Container<'_>, path: &Path) -> Resul
         false => private_area::off(container),
     };
     done.at(Exit::QuotaSetFailed, "Cannot set the disk quota of", path)
-}
-
-/// The limits that a new container gets.
-fn limits(container: &Container<'_>) -> QuotaFile {
-    match wants_quota(container) {
-        true => private_area::of_config(&container.config),
-        false => QuotaFile::default(),
-    }
 }
 
 /// Sets the limits of `config` at once.

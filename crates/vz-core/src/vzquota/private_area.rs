@@ -156,13 +156,6 @@ fn take_use(file: &mut QuotaFile, quota: Option<Quota>) {
     }
 }
 
-/// The limits of a configuration.
-pub fn of_config(config: &Config) -> QuotaFile {
-    let mut file = QuotaFile::default();
-    put_config(&mut file, config);
-    file
-}
-
 /// DISKSPACE is in KB; what is not set has no limit.
 fn put_config(file: &mut QuotaFile, config: &Config) {
     let (space, inodes) = (&mut file.amounts.space, &mut file.amounts.inodes);
