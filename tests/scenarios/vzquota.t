@@ -117,9 +117,9 @@ A container's is on while it is mounted; dropped and counted anew it is as befor
   Warning: QUOTATIME is from now on that of all containers on this file system
   Warning: QUOTATIME is from now on that of all containers on this file system
   259200
-  $ vzctl exec $CTID 'head -c 50000000 /dev/zero > /big' 2>/dev/null; vzquota stat $CTID | awk 'NR == 2 {print ($2 > 28000 && $2 <= 33792)}'
+  $ vzctl exec $CTID 'head -c 50000000 /dev/zero > /big' 2>/dev/null; vzquota stat $CTID | awk 'NR == 2 {print ($2+0 > 28000 && $2+0 <= 33792)}'
   1
-  $ vzquota drop $CTID 2>/dev/null; echo $?; vzctl stop $CTID --fast >/dev/null; vzquota stat $CTID 2>/dev/null; echo $?; vzquota show $CTID | awk 'NR == 2 {print ($2 > 28000)}'
+  $ vzquota drop $CTID 2>/dev/null; echo $?; vzctl stop $CTID --fast >/dev/null; vzquota stat $CTID 2>/dev/null; echo $?; vzquota show $CTID | awk 'NR == 2 {print ($2+0 > 28000)}'
   5
   6
   1
