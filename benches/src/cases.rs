@@ -132,7 +132,7 @@ fn running(node: &Node, amount: Amount) -> Result<Vec<Row>> {
     rows.push(Row::of_samples("vzctl set --numfile, live".to_owned(), &taken, 6.0));
     for id in FIRST..FIRST + NUMBER {
         node.vzctl(&format!("stop {id} --fast"))?;
-        node.vzctl(&format!("destroy {id}"))?;
+        node.destroy(id)?;
     }
     Ok(rows)
 }
@@ -241,9 +241,7 @@ fn create(node: &Node, amount: Amount) -> Result<Vec<Row>> {
         amount.long_runs,
         || {
             let taken = node.create(NEW, LARGE.1)?;
-            node.vzctl(&format!("destroy {NEW}"))?;
-            // What is left of a destroyed container's configuration is not the next one's.
-            let _ = fs::remove_file(node.path(&format!("etc/vz/conf/{NEW}.conf.destroyed")));
+            node.destroy(NEW)?;
             Ok(taken)
         },
         || {

@@ -31,7 +31,7 @@ fn create(node: &Node, amount: Amount) -> Result<Row> {
     let mut taken = Samples::default();
     for run in 0..=amount.runs {
         let one = node.create_as(ID, LARGE, "overlay")?;
-        remove(node, ID)?;
+        node.destroy(ID)?;
         // The first unpacks the template.
         if run > 0 {
             taken.push(one);
@@ -53,7 +53,7 @@ fn start(node: &Node, amount: Amount) -> Result<Row> {
     };
     let pairs = alternate(amount.runs, || turn(IDS[0].0), || turn(IDS[1].0))?;
     for (id, _) in IDS {
-        remove(node, id)?;
+        node.destroy(id)?;
     }
     Ok(Row::of_pairs("start, layout overlay : layout simfs", &pairs, Some(1.1)))
 }
@@ -79,7 +79,7 @@ fn convert(node: &Node, amount: Amount) -> Result<Vec<Row>> {
                 Ok(taken)
             },
         )?;
-        remove(node, ID)?;
+        node.destroy(ID)?;
         rows.push(Row::of_pairs(
             &format!("convert simfs to {layout}, Debian : cp -a, sync"),
             &pairs,
@@ -98,11 +98,4 @@ fn copy_of(from: &Path, to: &Path) -> std::process::Command {
 #[expect(clippy::disallowed_methods, reason = "a tree of our own, below a temporary directory")]
 fn remove_tree(path: &Path) -> Result<()> {
     fs::remove_dir_all(path).with_context(|| format!("Cannot remove {}", path.display()))
-}
-
-fn remove(node: &Node, id: u32) -> Result<()> {
-    node.vzctl(&format!("destroy {id}"))?;
-    // What is left of a destroyed container's configuration is not the next one's.
-    let _ = fs::remove_file(node.path(&format!("etc/vz/conf/{id}.conf.destroyed")));
-    Ok(())
 }

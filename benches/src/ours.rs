@@ -72,6 +72,17 @@ impl Node {
         self.vzctl(&format!("create {id} --ostemplate {template} --layout {layout} --config basic"))
     }
 
+    /// Destroys a container.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn destroy(&self, id: u32) -> Result<()> {
+        self.vzctl(&format!("destroy {id}"))?;
+        // What is left of a destroyed container's configuration is not the next one's.
+        let _ = fs::remove_file(self.path(&format!("etc/vz/conf/{id}.conf.destroyed")));
+        Ok(())
+    }
+
     /// The id of a running container's vzmon.
     ///
     /// # Errors

@@ -185,10 +185,11 @@ pub fn bring_loopback_up() -> io::Result<()> {
 }
 
 /// Runs `make` with another effective user, all capabilities kept, which is to make a process in a
-/// user namespace: one without would inherit that changes of its user take no capabilities away. Whoever makes a user namespace
-/// owns it (user_namespaces(7)), and what is counted by user (inotify instances, queued signals,
-/// locked memory, namespaces) is counted for the owner as well: with one owner for all, one
-/// namespace could use up what the others need.
+/// user namespace: one without would inherit that changes of its user take no capabilities away.
+///
+/// Whoever makes a user namespace owns it (user_namespaces(7)), and what is counted by user
+/// (inotify instances, queued signals, locked memory, namespaces) is counted for the owner as well:
+/// with one owner for all, one namespace could use up what the others need.
 ///
 /// # Errors
 /// Those of `setresuid(2)` and `prctl(2)`, before or after `make` has run; else its own.

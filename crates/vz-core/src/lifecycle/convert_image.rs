@@ -106,10 +106,8 @@ fn make_directory(path: &Path) -> Result<()> {
 fn fill(container: &Container<'_>, disk: &Disk, new: &Path, report: &mut dyn Report) -> Result<()> {
     let exit = Exit::PloopConvertFailed;
     let path = new.join(FILE_NAME);
-    let mut size = 0;
-    for (_, id) in disk.images()?.iter().take(1) {
-        size = disk.flat(id)?.size();
-    }
+    let size_of = |(_, id): &(_, _)| disk.flat(id).map(|flat| flat.size());
+    let size = disk.images()?.first().map_or(Ok(0), size_of)?;
     let descriptor = disk.plain_descriptor(size)?.to_bytes();
     let descriptor = descriptor.map_err(std::io::Error::other).at(exit, "Cannot write", &path)?;
     make_directory(new)?;

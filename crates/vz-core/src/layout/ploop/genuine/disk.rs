@@ -177,7 +177,7 @@ impl Disk {
                 plain.shots.iter_mut().take(1).for_each(|shot| shot.parent = parent.clone());
                 continue;
             }
-            if image.id.to_string().eq_ignore_ascii_case(&usual.to_string()) {
+            if image.id == usual {
                 return Err(self.no_disk(&ChainError::Twice(usual)));
             }
             let (id, file) = (image.id.clone(), snapshot::name(&image.id));
